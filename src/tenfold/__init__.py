@@ -1,0 +1,1 @@
+"""Tenfold trains image classifiers on the computer you have."""

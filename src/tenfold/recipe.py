@@ -1,0 +1,265 @@
+"""A recipe: everything that defines a training, as one TOML file.
+
+A recipe is read from a name (one that Tenfold ships) or a path, changed by ``section.key=value``
+overrides, validated, and written into the run folder in full, so that a run can be repeated from
+its folder alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tenfold.errors import RecipeError
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    """Settings of one section: unknown keys are errors, values never change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class ModelSection(_Section):
+    """Which network, and the choices that LAB.md leaves open or gets wrong on purpose."""
+
+    name: str = "lab-2"
+    conv_activation: Literal["relu", "selu"] = "relu"
+    """Activation after the convolutions of lab-2: the report's code has ReLU, its text SELU."""
+    dropout: BelowOne = 0.4
+    initial_weights: Literal["scaled", "unit-normal"] = "scaled"
+    """``scaled``: variance by fan-in (He for ReLU, LeCun for SELU). ``unit-normal``: N(0, 1) for
+    every weight and bias, as published."""
+    batch_norm: Literal["moving", "frozen"] = "moving"
+    """``frozen``: statistics stay at mean 0 and variance 1, as in the published code."""
+
+
+class DataSection(_Section):
+    """How pictures become arrays."""
+
+    size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    """Side of the square input in pixels; None: the source's own size, or 32 where it has none."""
+    normalization: Literal["minmax", "standard"] = "standard"
+    """``minmax``: pixels to [0, 1]. ``standard``: per channel, by the training split's mean and
+    standard deviation."""
+    validation: BelowOne = 0.1
+    """Share of the training pictures held out, where the source has no validation split."""
+    test: BelowOne = 0.2
+    """Share of all pictures held out for the test, where the source has no test split."""
+    rows: Annotated[int, Field(ge=1)] | None = None
+    test_rows: Annotated[int, Field(ge=1)] | None = None
+
+
+class AugmentationSection(_Section):
+    """Random changes to training pictures, drawn anew for each picture and epoch."""
+
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    """Largest angle, degrees, either way."""
+    width_shift: Fraction = 0.0
+    """Largest shift as a share of the width, either way."""
+    height_shift: Fraction = 0.0
+    zoom: BelowOne = 0.0
+    """Scale is drawn from [1 - zoom, 1 + zoom]."""
+    shear: Annotated[float, Field(ge=0.0, le=60.0)] = 0.0
+    """Largest shear angle, degrees, either way."""
+    flip: Literal["none", "random", "alternate"] = "none"
+    """``random``: half of the pictures, drawn each epoch. ``alternate``: drawn for the first epoch,
+    then every picture is mirrored in every other epoch."""
+    fill: Literal["nearest", "reflect", "wrap", "constant"] = "nearest"
+    """What is seen beyond the edge of a picture."""
+    fill_value: Annotated[float, Field(ge=0.0, le=255.0)] = 0.0
+    """Pixel value for ``fill = "constant"``."""
+    rescale: Positive = 1.0
+    """Factor on every pixel value (2 in the report)."""
+    brightness: Fraction = 0.0
+    """Largest change of brightness as a share of the full range, either way."""
+    contrast: BelowOne = 0.0
+    """Contrast factor is drawn from [1 - contrast, 1 + contrast]."""
+    cutout: Fraction = 0.0
+    """Side of an erased square as a share of the picture's side."""
+    mixup: NotNegative = 0.0
+    """Alpha of the Beta distribution that mixes pairs of pictures; 0 is off."""
+
+
+class OptimizerSection(_Section):
+    """The optimizer and its own settings."""
+
+    name: Literal["rmsprop", "sgd", "adamw", "muon"] = "adamw"
+    learning_rate: Positive = 0.001
+    momentum: BelowOne = 0.9
+    """Used by sgd (Nesterov), rmsprop and muon."""
+    weight_decay: NotNegative = 0.0
+    clip_norm: Positive | None = None
+
+
+class ScheduleSection(_Section):
+    """How the learning rate moves over the training."""
+
+    name: Literal["constant", "cosine", "one-cycle", "linear"] = "constant"
+    warmup: BelowOne = 0.0
+    """Share of all steps over which the rate rises linearly to its full value."""
+    final: Fraction = 0.0
+    """Learning rate at the last step, as a share of the full value (not used by constant)."""
+
+
+class TrainingSection(_Section):
+    """The loop."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
+    shuffle: bool = True
+    loss: Literal["cross-entropy", "doubled-softmax"] = "cross-entropy"
+    """``doubled-softmax``: probabilities are fed to the loss as if they were logits, as published."""
+    label_smoothing: BelowOne = 0.0
+    average: BelowOne = 0.0
+    """Decay of the moving average of the weights that is evaluated and saved; 0 is off."""
+    early_stopping: Annotated[int, Field(ge=1)] | None = None
+    """Stop after this many epochs without a better validation loss, and keep the best weights."""
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+
+
+class Recipe(_Section):
+    """Everything that defines a training."""
+
+    name: str = "custom"
+    description: str = ""
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    model: ModelSection = ModelSection()
+    data: DataSection = DataSection()
+    augmentation: AugmentationSection = AugmentationSection()
+    optimizer: OptimizerSection = OptimizerSection()
+    schedule: ScheduleSection = ScheduleSection()
+    training: TrainingSection = TrainingSection()
+
+    @model_validator(mode="after")
+    def _early_stopping_needs_validation(self) -> Recipe:
+        if self.training.early_stopping is not None and self.data.validation == 0.0:
+            raise ValueError(
+                "training.early_stopping watches the validation split: "
+                "set data.validation above 0, or leave early_stopping out"
+            )
+        return self
+
+    def to_toml(self) -> str:
+        """This recipe as TOML, every setting written out; None is written as an absent key."""
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
+
+
+def shipped() -> dict[str, Path]:
+    """Names of the recipes that Tenfold ships, and where each lies, sorted by name."""
+    folder = Path(str(resources.files("tenfold"))) / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe by name or path, apply overrides, and validate the whole.
+
+    Args:
+        name_or_path: the name of a shipped recipe, or the path of a ``.toml`` file.
+        overrides: ``section.key=value`` texts; a value is read as TOML, or else as plain text.
+            ``none`` clears an optional setting.
+
+    Raises:
+        RecipeError: there is no such recipe, it is not valid TOML, an override is malformed, or
+            a value is out of range.
+    """
+    path = _find(name_or_path)
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {path} is not valid TOML: {error}; mend that line") from None
+    except OSError as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from None
+    settings.setdefault("name", path.stem)
+    for override in overrides:
+        _apply(settings, override)
+    return validate(settings, origin=str(name_or_path))
+
+
+def validate(settings: dict[str, Any], origin: str) -> Recipe:
+    """Build a recipe from plain settings; ``origin`` names them in error messages."""
+    try:
+        return Recipe.model_validate(settings)
+    except ValidationError as error:
+        raise RecipeError(f"recipe {origin}: " + "; ".join(_explain(error))) from None
+
+
+def _find(name_or_path: str | Path) -> Path:
+    recipes = shipped()
+    if str(name_or_path) in recipes:
+        return recipes[str(name_or_path)]
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.is_file():
+        if path.is_file():
+            return path
+        raise RecipeError(f"no recipe file at {path}; check the path")
+    raise RecipeError(
+        f"no recipe called '{name_or_path}'{_suggest(str(name_or_path), recipes)}; "
+        f"there are {', '.join(recipes)}, or give the path of a .toml file"
+    )
+
+
+def _apply(settings: dict[str, Any], override: str) -> None:
+    """Change one setting in place from a ``section.key=value`` text."""
+    key, separator, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or not all(parts) or len(parts) > 2:
+        raise RecipeError(
+            f"override '{override}' is not section.key=value; "
+            "write it like --set optimizer.learning_rate=0.01"
+        )
+    table = settings
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"override '{override}': '{part}' is not a section")
+    if text.strip().lower() == "none":
+        table[parts[-1]] = None
+    else:
+        table[parts[-1]] = _parse_value(text.strip())
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word, as in model.name=lab-1
+
+
+def _explain(error: ValidationError) -> Iterable[str]:
+    """One phrase for each problem: the key, what was received, and the rule it breaks."""
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            yield f"unknown setting '{key}'{_suggest(key, _all_keys())}"
+        elif not key:
+            yield problem["msg"].removeprefix("Value error, ")
+        else:
+            yield f"{key} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _all_keys() -> list[str]:
+    keys = []
+    for name, field in Recipe.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            keys += [f"{name}.{key}" for key in section.model_fields]
+        else:
+            keys.append(name)
+    return keys
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
