@@ -1,0 +1,21 @@
+"""What a training came to: metrics, results, pictures of them, and runs side by side."""
+
+from tenfold.evaluation.compare import Comparison, Difference, Summary, compare, summarize
+from tenfold.evaluation.metrics import Evaluation, evaluate_probabilities
+from tenfold.evaluation.plots import draw_confusion, draw_curves
+from tenfold.evaluation.result import Result, load_result, save_result
+
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Evaluation",
+    "Result",
+    "Summary",
+    "compare",
+    "draw_confusion",
+    "draw_curves",
+    "evaluate_probabilities",
+    "load_result",
+    "save_result",
+    "summarize",
+]

@@ -1,0 +1,87 @@
+"""What a finished run came to: the contents of its `result.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from tenfold.errors import RunError
+from tenfold.evaluation.metrics import Evaluation
+from tenfold.files import atomic_write_json
+from tenfold.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The test result of a run, and what it cost.
+
+    Attributes:
+        test: the evaluation on the test split, done once, after the training.
+        seconds: wall time of the training, validation included, preparation and test not.
+        images_per_second: training pictures by second of the training.
+        peak_memory_bytes: largest resident size of the process, from its start to the end.
+        epochs: epochs that were trained, fewer than the recipe's after an early stop.
+        steps: batches that were trained.
+        parameters: weights and biases of the model that training changes.
+        precision: what the model computed in.
+        started: when the training began, UTC, ISO 8601.
+        finished: when the test was done, UTC, ISO 8601.
+        schema: version of this layout.
+    """
+
+    test: Evaluation
+    seconds: float
+    images_per_second: float
+    peak_memory_bytes: int
+    epochs: int
+    steps: int
+    parameters: int
+    precision: Literal["float32", "bf16"]
+    started: str
+    finished: str
+    schema: Literal[1] = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, those that the evaluation derives included."""
+        return {**asdict(self), "test": self.test.to_json()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Result:
+        """Rebuild what `to_json` gave.
+
+        Raises:
+            ValueError: something is missing, of the wrong type, or contradictory.
+        """
+        return _ADAPTER.validate_python(value)
+
+
+_ADAPTER = TypeAdapter(Result)
+
+
+def save_result(run: Run, result: Result) -> None:
+    """Write `result.json`, which makes the run finished: do it last.
+
+    Raises:
+        OutputError: the disk is full or takes no writes.
+    """
+    atomic_write_json(run.result_path, result.to_json())
+
+
+def load_result(run: Run) -> Result:
+    """Read `result.json`.
+
+    Raises:
+        RunError: the run is unfinished, or the file is damaged.
+    """
+    value = run.result()
+    try:
+        return Result.from_json(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise RunError(
+            f"run {run.path} is damaged: result.json, {key}: {first['msg']}; train it again"
+        ) from None
