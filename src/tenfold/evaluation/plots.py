@@ -56,6 +56,7 @@ def draw_curves(
         _line(axes, epochs, key, color=_TRAIN, marker="o", label="train")
         _line(axes, epochs, f"validation_{key}", color=_VALIDATION, marker="s", label="validation")
         axes.set_xlabel("epoch")
+        axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     if test is not None:
@@ -103,7 +104,7 @@ def draw_confusion(evaluation: Evaluation, path: Path, *, title: str) -> None:
     axes.set_title(f"{title}\naccuracy {evaluation.accuracy:.1%} (95%: {low:.1%} to {high:.1%})")
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    font_size = 9 if classes <= _ROOM_FOR_NUMBERS else max(3.0, 9 * _ROOM_FOR_NUMBERS / classes)
+    font_size = 9 if classes <= _ROOM_FOR_NUMBERS else 5
     names = list(evaluation.class_names)
     axes.set_xticks(range(classes), names, rotation=90, fontsize=font_size)
     axes.set_yticks(range(classes), names, fontsize=font_size)
@@ -159,7 +160,7 @@ def _use_log_scale_where_needed(axes: Axes) -> None:
     """A loss that explodes would flatten everything else on a linear scale."""
     import numpy as np
 
-    values = np.concatenate([np.ravel(line.get_ydata()) for line in axes.get_lines()] or [[]])
+    values = np.array([value for line in axes.get_lines() for value in np.ravel(line.get_ydata())])
     positive = values[values > 0]
     if positive.size and positive.max() > 100 * positive.min():
         axes.set_yscale("log")
