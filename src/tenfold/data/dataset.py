@@ -1,0 +1,230 @@
+"""The dataset: a store, and which of its pictures train, validate and test a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.data import sources
+from tenfold.data.prepare import SPLIT_CODES, Progress
+from tenfold.data.rows import RowReader
+from tenfold.data.sources.base import Source, SplitName
+from tenfold.data.splits import hold_out, limit_rows
+from tenfold.data.store import Store, open_store
+from tenfold.errors import RecipeError, SourceError
+
+DEFAULT_SIZE = 32
+"""Side in pixels of the pictures of a source that has no size of its own."""
+
+_BLOCK_BYTES = 4 * 2**20
+_BLOCK_PICTURES = 2**24 // 255**2
+"""A float32 holds whole numbers up to 2**24 exactly, and so the squares of this many pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Some pictures of a store, in the store's order.
+
+    Attributes:
+        name: ``train``, ``validation`` or ``test``.
+        images: uint8 (N, H, W, 3), the pixels of the whole store, memory-mapped. Indexing it makes
+            its pages resident, so read through `gather`.
+        labels: int32 (N,), the classes of the whole store.
+        indices: int64 (n,), where this split's pictures lie in the store, in rising order.
+    """
+
+    name: SplitName
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    indices: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def gather(self, positions: NDArray[np.integer]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Copy pictures out of the store; memory does not grow with what was gathered before.
+
+        Args:
+            positions: integers (m,), positions in this split, in any order.
+
+        Returns:
+            Pixels, uint8 (m, H, W, 3), and classes, int32 (m,).
+
+        Raises:
+            IndexError: a position is not in this split.
+        """
+        rows = self.indices[positions]
+        return self._reader.read(rows), self.labels[rows]
+
+    @cached_property
+    def _reader(self) -> RowReader:
+        return RowReader(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A source's pictures, decoded, in three splits that have no picture in common.
+
+    Attributes:
+        source: what the user named.
+        kind: the kind of source, in a word.
+        fingerprint: changes whenever the source's pictures, labels or splits do.
+        class_names: the classes in label order.
+        size: side of the square pictures in pixels.
+        train: what the optimizer sees; never empty, and no class is absent.
+        validation: what early stopping and model selection see; may be empty.
+        test: what only the final figures come from; never empty.
+        skipped: name and reason of each damaged picture that was left out.
+    """
+
+    source: str
+    kind: str
+    fingerprint: str
+    class_names: tuple[str, ...]
+    size: int
+    train: Split
+    validation: Split
+    test: Split
+    skipped: tuple[tuple[str, str], ...]
+
+    def channel_statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and standard deviation of each colour channel, over the training split only.
+
+        They are exact up to the last division, whatever the number of pictures.
+
+        Returns:
+            Mean and (population) standard deviation, float64 (3,), in pixel units from 0 to 255.
+        """
+        block = max(1, min(_BLOCK_PICTURES, _BLOCK_BYTES // (self.size * self.size * 3)))
+        sums, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)
+        for start in range(0, len(self.train), block):
+            positions = np.arange(start, min(start + block, len(self.train)))
+            pixels = self.train.gather(positions)[0].reshape(len(positions), -1).astype(np.float32)
+            # Each column is added up by itself first, exactly, and with the widest instructions.
+            columns = pixels.sum(axis=0)
+            column_squares = np.einsum("nc,nc->c", pixels, pixels)
+            sums += columns.reshape(-1, 3).sum(axis=0, dtype=np.float64).astype(np.int64)
+            squares += column_squares.reshape(-1, 3).sum(axis=0, dtype=np.float64).astype(np.int64)
+        count = len(self.train) * self.size * self.size
+        # In Python's integers, because count * squares outgrows 64 bits.
+        variances = [
+            (count * int(square) - int(total) ** 2) / count**2
+            for square, total in zip(squares, sums, strict=True)
+        ]
+        return sums / count, np.sqrt(np.array(variances))
+
+
+def open_dataset(
+    source: str | Path | Source,
+    *,
+    size: int | None = None,
+    validation: float = 0.1,
+    test: float = 0.2,
+    rows: int | None = None,
+    test_rows: int | None = None,
+    seed: int = 0,
+    cache: Path | None = None,
+    mirror: str | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Open a source as a dataset, decoding it into a store the first time.
+
+    A split that the source gives is used as it is. Where it gives no test split, a seeded share of
+    every class becomes the test; where it gives no validation split, a seeded share of every class
+    of the training pictures becomes the validation. What the source puts in no split trains.
+
+    Args:
+        source: a name or a path, see `tenfold.data.sources.open_source`, or an open source.
+        size: side in pixels of the square that pictures are fitted to; None: the source's own,
+            or `DEFAULT_SIZE` where it has none.
+        validation: share of the training pictures held out, from 0 to less than 1.
+        test: share of the pictures held out for the test, from 0 to less than 1.
+        rows: the most training pictures; taken after the validation split, every class by its
+            share.
+        test_rows: the most test pictures, likewise.
+        seed: draws the splits and the rows.
+        cache: folder that holds Tenfold's caches; None: TENFOLD_CACHE, or the system's.
+        mirror: where to download a source from, instead of its official place.
+        progress: called with the number of pictures decoded and the number expected, or None.
+
+    Raises:
+        SourceError: the source cannot be read, or cannot be split: fewer pictures than classes,
+            a class without training pictures, no test pictures.
+        RecipeError: ``rows`` is less than the number of classes.
+        OutputError: the cache cannot be written.
+    """
+    opened = source if isinstance(source, Source) else sources.open_source(source, mirror=mirror)
+    size = size or opened.native_size or DEFAULT_SIZE
+    store = open_store(opened, size=size, cache=cache, progress=progress)
+    train, valid, tested = _split(store, opened.name, validation, test, seed)
+    if rows is not None:
+        if rows < len(store.class_names):
+            raise RecipeError(
+                f"data.rows = {rows} is less than the {len(store.class_names)} classes of "
+                f"{opened.name}; every class needs a training picture"
+            )
+        train = train[limit_rows(store.labels[train], rows, seed)]
+    if test_rows is not None:
+        tested = tested[limit_rows(store.labels[tested], test_rows, seed)]
+
+    def split(name: SplitName, indices: NDArray[np.int64]) -> Split:
+        return Split(name, store.images, store.labels, indices)
+
+    return Dataset(
+        source=opened.name,
+        kind=opened.kind,
+        fingerprint=store.fingerprint,
+        class_names=store.class_names,
+        size=size,
+        train=split("train", train),
+        validation=split("validation", valid),
+        test=split("test", tested),
+        skipped=store.skipped,
+    )
+
+
+_Indices = NDArray[np.int64]
+
+
+def _split(
+    store: Store, source: str, validation: float, test: float, seed: int
+) -> tuple[_Indices, _Indices, _Indices]:
+    """Where the training, validation and test pictures lie in the store."""
+    if len(store) < len(store.class_names):
+        raise SourceError(
+            f"{source} has {len(store)} pictures for {len(store.class_names)} classes; "
+            "add pictures, or take out classes"
+        )
+
+    def given(name: Literal["validation", "test"]) -> _Indices:
+        return np.flatnonzero(store.splits == SPLIT_CODES[name])
+
+    def held_out(fraction: float) -> _Indices:
+        nonlocal train
+        kept, held = hold_out(store.labels[train], fraction, seed)
+        train, held = train[kept], train[held]
+        return held
+
+    valid, tested = given("validation"), given("test")
+    taken = np.isin(store.splits, [SPLIT_CODES["validation"], SPLIT_CODES["test"]])
+    train = np.flatnonzero(~taken)
+    if len(tested) == 0:
+        tested = held_out(test)
+    if len(valid) == 0:
+        valid = held_out(validation)
+    if len(tested) == 0:
+        raise SourceError(
+            f"{source} leaves no pictures for the test; add some, or set data.test above 0"
+        )
+    numbers = np.bincount(store.labels[train], minlength=len(store.class_names))
+    if (numbers == 0).any():
+        absent = store.class_names[int(np.argmin(numbers))]
+        raise SourceError(
+            f"{source} has no training pictures of class '{absent}'; add some, or take it out"
+        )
+    return train, valid, tested
