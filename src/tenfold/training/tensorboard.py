@@ -1,0 +1,177 @@
+"""What TensorBoard shows of a training."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorboard.plugins.histogram import metadata as histogram_metadata
+
+from tenfold.files import translate_output_errors
+
+LARGEST_SAMPLE = 64
+"""Pictures that the activation histograms are drawn from, at most: it bounds their cost."""
+
+LARGEST_GRID = 36
+"""Pictures in the sample grid, at most: six rows of six."""
+
+_BUCKETS = 30
+
+
+class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Writes the lab's panels and a few more, from within ``fit``.
+
+    While training, every ``every`` steps and at the end of each epoch: ``accuracy/train`` and
+    ``loss/train`` (as Keras reports them: the mean over the epoch so far), ``learning_rate``,
+    ``images_per_second``. At the end of each epoch: ``accuracy/validation`` and
+    ``loss/validation`` where there is a validation split, and a histogram
+    ``activations/<layer>`` of each layer of interest, as the model computes them when it predicts.
+    Once, at the start: the graph, and ``samples``. Once, after the training: ``accuracy/test``,
+    by `write_test`. The horizontal axis is the number of steps.
+
+    Args:
+        folder: where the event files go.
+        sample_inputs: up to 64 training pictures as the model takes them, float32 of shape
+            (N, height, width, channels).
+        sample_pictures: up to 36 pictures to show, uint8 of shape (N, height, width, channels).
+        layers: names of the model's layers whose activations are of interest.
+        batch_size: pictures in a training step.
+        every: steps between two points of the training curves.
+
+    Raises:
+        OutputError: ``folder`` cannot be written to.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sample_inputs: NDArray[np.float32],
+        sample_pictures: NDArray[np.uint8],
+        layers: Sequence[str],
+        batch_size: int,
+        every: int = 50,
+    ) -> None:
+        super().__init__()
+        if len(sample_inputs) > LARGEST_SAMPLE:
+            raise ValueError(
+                f"sample_inputs are at most {LARGEST_SAMPLE}. Received: {len(sample_inputs)}"
+            )
+        if len(sample_pictures) > LARGEST_GRID:
+            raise ValueError(
+                f"sample_pictures are at most {LARGEST_GRID}. Received: {len(sample_pictures)}"
+            )
+        self._sample_inputs = sample_inputs
+        self._sample_pictures = sample_pictures
+        self._layers = tuple(layers)
+        self._batch_size = batch_size
+        self._every = every
+        self._activations: keras.Model | None = None
+        self._step = 0  # steps trained so far
+        self._epoch_step = 0  # the same, when the epoch began
+        self._point_step = 0  # of the last point of the training curves, or the epoch's begin
+        self._point_time = 0.0
+        self._batch_time = 0.0
+        with translate_output_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._writer = tf.summary.create_file_writer(str(folder), flush_millis=10_000)
+
+    def set_model(self, model: keras.Model) -> None:
+        """Take the model under training, a functional one; Keras calls this first."""
+        super().set_model(model)
+        outputs = [model.get_layer(name).output for name in self._layers]
+        self._activations = keras.Model(model.inputs[0], outputs) if outputs else None
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Write what does not change: the graph and the sample grid."""
+        network = tf.function(lambda pictures: self.model(pictures, training=False))
+        shape = (None, *self._sample_inputs.shape[1:])
+        graph = network.get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
+        with self._writer.as_default():
+            tf.summary.graph(graph)
+            if len(self._sample_pictures):
+                tf.summary.image("samples", _tile(self._sample_pictures)[np.newaxis], step=0)
+        self._writer.flush()
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Start the clock again, so that validation does not count as training time."""
+        self._step = int(self.model.optimizer.iterations)
+        self._epoch_step = self._point_step = self._step
+        self._point_time = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Write a point of the training curves where one is due."""
+        self._step = self._epoch_step + batch + 1
+        self._batch_time = time.perf_counter()
+        if self._step - self._point_step >= self._every:
+            self._write_training(logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Write the epoch's last point, the validation's, and the histograms."""
+        logs = logs or {}
+        if self._step > self._point_step:
+            self._write_training(logs)
+        with self._writer.as_default(step=self._step):
+            for name in ("accuracy", "loss"):
+                if f"val_{name}" in logs:
+                    tf.summary.scalar(f"{name}/validation", logs[f"val_{name}"])
+            self._write_activations()
+        self._writer.flush()
+
+    def write_test(self, accuracy: float, step: int) -> None:
+        """Write ``accuracy/test`` and close the files: once, when all training is done.
+
+        Args:
+            accuracy: share of correct pictures of the test split.
+            step: steps that were trained.
+        """
+        with self._writer.as_default():
+            tf.summary.scalar("accuracy/test", accuracy, step=step)
+        self._writer.close()
+
+    def _write_training(self, logs: Mapping[str, float]) -> None:
+        images = (self._step - self._point_step) * self._batch_size
+        seconds = self._batch_time - self._point_time
+        with self._writer.as_default(step=self._step):
+            tf.summary.scalar("accuracy/train", logs["accuracy"])
+            tf.summary.scalar("loss/train", logs["loss"])
+            tf.summary.scalar("learning_rate", self.model.optimizer.learning_rate)
+            tf.summary.scalar("images_per_second", images / seconds)
+        self._point_step, self._point_time = self._step, time.perf_counter()
+
+    def _write_activations(self) -> None:
+        if self._activations is None:
+            return
+        outputs = self._activations(self._sample_inputs, training=False)
+        for name, output in zip(self._layers, keras.tree.flatten(outputs), strict=True):
+            values = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
+            _write_histogram(f"activations/{name}", values)
+
+
+def _write_histogram(tag: str, values: NDArray[np.float32]) -> None:
+    """Write a histogram of the finite values at the writer's step.
+
+    ``tf.summary.histogram`` spreads every value over all buckets and takes seconds, and hundreds
+    of megabytes, for one convolution's output; NumPy takes milliseconds.
+    """
+    counts, edges = np.histogram(values[np.isfinite(values)], bins=_BUCKETS)
+    buckets = np.stack([edges[:-1], edges[1:], counts], axis=1)
+    about = histogram_metadata.create_summary_metadata(display_name=None, description=None)
+    tf.summary.write(tag, tf.constant(buckets, tf.float64), metadata=about)
+
+
+def _tile(pictures: NDArray[np.uint8], gap: int = 2) -> NDArray[np.uint8]:
+    """Put (N, height, width, channels) pictures on one white sheet, as near a square as can be."""
+    count, height, width, channels = pictures.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = np.full((rows * columns, height + gap, width + gap, channels), 255, np.uint8)
+    sheet[:count, :height, :width] = pictures
+    sheet = sheet.reshape(rows, columns, height + gap, width + gap, channels)
+    return sheet.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
