@@ -1,0 +1,5 @@
+"""The networks: one architecture a file, and the registry that builds them by name."""
+
+from tenfold.models.registry import architectures, build_network, layers_of_interest
+
+__all__ = ["architectures", "build_network", "layers_of_interest"]
