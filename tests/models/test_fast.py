@@ -66,11 +66,9 @@ def test_evaluation_leaves_dropout_out_and_statistics_alone():
         np.testing.assert_array_equal(variable, value)
 
 
-def test_frozen_statistics_are_not_a_chain():
-    frozen = build_network(ModelSection(name="lab-2", batch_norm="frozen"), size=8, classes=3)
-    moving = build_network(ModelSection(name="lab-2"), size=8, classes=3)
-    assert not fast.is_chain(frozen)
-    assert fast.is_chain(moving)
+@pytest.mark.parametrize("name", ["lab-1", "lab-2"])
+def test_the_lab_networks_are_chains(name):
+    assert fast.is_chain(build_network(ModelSection(name=name), size=8, classes=3))
 
 
 def test_a_branching_network_is_not_a_chain():

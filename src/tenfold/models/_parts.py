@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import Any
 
 import keras
 
 from tenfold.recipe import ModelSection
+
+_EPSILON = 1e-3
+"""Added to a variance before its square root; TensorFlow's default, as in the report's code."""
 
 
 class Parts:
@@ -59,18 +62,23 @@ class Parts:
         rate = self._section.dropout
         return keras.layers.Dropout(rate, seed=self._next_seed(), dtype=self._policy, name=name)
 
-    def batch_norm(self, name: str) -> Callable[[Any], Any]:
+    def batch_norm(self, name: str) -> keras.Layer:
         """Batch normalization that centres and scales.
 
-        With ``batch_norm = "frozen"`` it runs in inference mode for good: scale and centre are
-        trained, but the statistics stay at mean 0 and variance 1. That is what the report's code
-        did by leaving out the training flag (LAB.md, cause 5).
+        With ``batch_norm = "frozen"`` the statistics stay at mean 0 and variance 1 for good, while
+        scale and centre are trained: what the report's code did by leaving out the training flag.
+        Nothing is left of the layer then but a scale and a centre for each channel, which is a
+        depthwise convolution of one pixel.
         """
-        # 0.9, not Keras's 0.99: moving statistics must settle within an epoch or two.
-        layer = keras.layers.BatchNormalization(momentum=0.9, dtype=self._policy, name=name)
         if self._section.batch_norm == "frozen":
-            return lambda x: layer(x, training=False)
-        return layer
+            scale = keras.initializers.Constant(1 / math.sqrt(1 + _EPSILON))
+            return keras.layers.DepthwiseConv2D(
+                1, depthwise_initializer=scale, dtype=self._policy, name=name
+            )
+        # 0.9, not Keras's 0.99: moving statistics must settle within an epoch or two.
+        return keras.layers.BatchNormalization(
+            momentum=0.9, epsilon=_EPSILON, dtype=self._policy, name=name
+        )
 
     def head(self, x: Any, classes: int) -> Any:
         """Logits, one for each class, and the softmax over them, both in float32."""
@@ -86,7 +94,7 @@ class Parts:
             }
         scaled = {
             "relu": keras.initializers.HeNormal,  # keeps the variance through a ReLU (He, 2015)
-            "selu": keras.initializers.LecunNormal,  # what self-normalization assumes (Klambauer, 2017)
+            "selu": keras.initializers.LecunNormal,  # for self-normalization (Klambauer, 2017)
             None: keras.initializers.GlorotUniform,
         }
         return {"kernel_initializer": scaled[activation](self._next_seed())}

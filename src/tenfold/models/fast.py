@@ -14,7 +14,7 @@ gradients of a convolution. Here
 The weights are those of the network's own layers, so nothing is copied, and saving, exporting and
 inspecting see stock Keras. ``benchmarks/`` measures what this gains.
 
-This module is TensorFlow only; `forward` falls back on the network itself for what it does not know.
+This module is TensorFlow only. What it does not know, it leaves to the layer itself.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ _NEVER_DECREASING = ("relu", "selu")
 
 
 def is_chain(network: keras.Model) -> bool:
-    """Whether each layer's only input is the layer before it, called without special arguments."""
+    """Whether each layer's only input is the layer before it."""
     for previous, layer in zip(network.layers, network.layers[1:], strict=False):
         nodes = layer._inbound_nodes
-        if len(nodes) != 1 or nodes[0].arguments.kwargs.get("training") is not None:
-            return False
-        if [tensor._keras_history.operation for tensor in nodes[0].input_tensors] != [previous]:
+        sources = [
+            tensor._keras_history.operation for node in nodes for tensor in node.input_tensors
+        ]
+        if sources != [previous]:
             return False
     return True
 
@@ -73,7 +74,7 @@ def forward(network: keras.Model, x: Any, *, training: bool, last: str) -> Any:
 def _is_plain(conv: keras.Layer) -> bool:
     """Stride 1, same padding, an odd square kernel, no groups, no dilation."""
     height, width = conv.kernel_size
-    return (
+    return bool(
         height == width
         and height % 2 == 1
         and conv.strides == (1, 1)

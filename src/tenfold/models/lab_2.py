@@ -19,7 +19,8 @@ def build(parts: Parts, size: int, classes: int, conv_activation: str = "relu") 
         parts: makes the layers.
         size: side of the pictures, pixels.
         classes: how many classes there are.
-        conv_activation: after each convolution, ``relu`` (the report's code) or ``selu`` (its text).
+        conv_activation: after each convolution; ``relu`` as in the report's code, or ``selu`` as in
+            its text.
     """
     x = inputs = keras.Input((size, size, 3), name="pictures")
     x = parts.conv(32, "conv_1", conv_activation)(x)
