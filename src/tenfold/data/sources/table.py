@@ -1,0 +1,163 @@
+"""A CSV or Parquet table with a path and a label for each picture, and perhaps a split."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tenfold.data.sources import _fingerprint
+from tenfold.data.sources._layout import SPLITS, Place, SplitCheck
+from tenfold.data.sources.base import Picture, Source, SplitName
+from tenfold.data.sources.folder import read_picture
+from tenfold.errors import SourceError
+
+TABLE_SUFFIXES = (".csv", ".parquet")
+_COLUMNS = ("path", "label", "split")
+_NAMED = 3  # how many missing files a message names
+_BATCH_ROWS = 8192
+
+
+class _Row(NamedTuple):
+    path: str
+    label: str
+    split: SplitName | None
+
+
+class TableSource(Source):
+    """Pictures in a table's order; relative paths start from the table's folder.
+
+    Absolute paths are allowed: the table is the user's own file. The whole table is checked when
+    the source is made, row by row, and read again for the pictures.
+
+    Raises:
+        SourceError: when made: a column is missing, a row is incomplete, a split is unknown, or
+            pictures do not exist.
+    """
+
+    kind = "table"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+        self._folder = path.parent
+        self._count = self._check()
+
+    @property
+    def expected_count(self) -> int:
+        """The number of rows."""
+        return self._count
+
+    def fingerprint(self) -> str:
+        """SHA-256 of every row, with its picture's size and time of change."""
+        stats = ((row, (self._folder / row.path).stat()) for row in self._rows())
+        return _fingerprint.of_records(
+            self.kind, ((*row, stat.st_size, stat.st_mtime_ns) for row, stat in stats)
+        )
+
+    def pictures(self) -> Iterator[Picture]:
+        """Every row's picture, encoded."""
+        for path, label, split in self._rows():
+            content = read_picture(self._folder / path, self.name, path)
+            yield Picture(path, label, split, content)
+
+    def _check(self) -> int:
+        check = SplitCheck(self.name)
+        splits: set[SplitName | None] = set()
+        missing: list[str] = []
+        count = missing_count = 0
+        for row in self._rows():
+            count += 1
+            check.add(Place(row.split, row.label))
+            splits.add(row.split)
+            if not (self._folder / row.path).is_file():
+                missing_count += 1
+                missing += [repr(row.path)] if len(missing) < _NAMED else []
+        if not count:
+            raise SourceError(f"{self.name} has no rows; list one picture in each")
+        if missing_count:
+            raise SourceError(
+                f"{self.name}: {missing_count} of {count} pictures do not exist "
+                f"({', '.join(missing)}{', ...' if missing_count > len(missing) else ''}); "
+                f"paths start from the table's folder, {self._folder.resolve()}"
+            )
+        if None in splits and len(splits) > 1:
+            raise SourceError(
+                f"{self.name}: some rows have a split and others have none; fill in all or none"
+            )
+        check.finish()
+        return count
+
+    def _rows(self) -> Iterator[_Row]:
+        raw = self._csv() if self._path.suffix.lower() == ".csv" else self._parquet()
+        for number, (path, label, split) in enumerate(raw, start=1):
+            where = f"{self.name}, row {number}"
+            if not path or not label:
+                raise SourceError(f"{where} has no {'label' if path else 'path'}; fill it in")
+            if "://" in path:
+                raise SourceError(
+                    f"{where}: {path!r} is an address; download the picture and give its path"
+                )
+            if "\0" in path:
+                raise SourceError(f"{where}: {path!r} is no path; mend it")
+            if split and split.lower() not in SPLITS:
+                raise SourceError(
+                    f"{where}: unknown split {split!r}; use train, validation (val, valid) or test"
+                )
+            yield _Row(path, label, SPLITS[split.lower()] if split else None)
+
+    def _csv(self) -> Iterator[tuple[str, str, str]]:
+        try:
+            # utf-8-sig: spreadsheets begin their UTF-8 with a byte order mark.
+            with self._path.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.DictReader(file, strict=True)
+                self._check_columns(list(reader.fieldnames or ()))
+                for row in reader:
+                    path, label, split = ((row.get(column) or "").strip() for column in _COLUMNS)
+                    yield path, label, split
+        except UnicodeDecodeError:
+            raise SourceError(f"{self.name} is not UTF-8 text; save it as UTF-8") from None
+        except csv.Error as error:
+            raise SourceError(f"{self.name} is not a valid CSV file: {error}; mend it") from None
+        except OSError as error:
+            raise SourceError(f"{self.name} cannot be read: {error.strerror}") from None
+
+    def _parquet(self) -> Iterator[tuple[str, str, str]]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(self._path) as table:
+                self._check_columns(table.schema_arrow.names)
+                present = [name for name in _COLUMNS if name in table.schema_arrow.names]
+                for batch in table.iter_batches(_BATCH_ROWS, columns=present):
+                    columns = [batch.column(name).to_pylist() for name in present]
+                    for values in zip(*columns, strict=True):
+                        path, label, split = itertools.islice(
+                            itertools.chain(map(_text, values), itertools.repeat("")), 3
+                        )
+                        yield path, label, split
+        except (pa.ArrowException, OSError) as error:
+            raise SourceError(
+                f"{self.name} is not a readable Parquet file ({error}); write it again"
+            ) from None
+
+    def _check_columns(self, names: list[str]) -> None:
+        for column in ("path", "label"):
+            if column in names:
+                continue
+            hint = "add it to the first line"
+            if len(names) == 1 and ";" in names[0]:
+                hint = "its columns seem to be separated by semicolons; save it with commas"
+            elif len(names) == 1 and "\t" in names[0]:
+                hint = "its columns seem to be separated by tabs; save it with commas"
+            raise SourceError(
+                f"{self.name} has no column {column!r} (it has: {', '.join(names) or 'none'}); "
+                f"{hint}"
+            )
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value).strip()
