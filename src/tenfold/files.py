@@ -29,6 +29,7 @@ _PATH_FAILURES = {
     errno.ENOTDIR: "a file lies where a folder is needed; move it away, or choose another place",
     errno.EEXIST: "a file lies where a folder is needed; move it away, or choose another place",
     errno.EISDIR: "a folder lies where a file is needed; move it away, or choose another place",
+    errno.ENOENT: "its folder is gone, or can hold no files; choose another place",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 
@@ -127,9 +128,13 @@ def _is_about(error: OSError, path: Path) -> bool:
     """Whether the error names ``path``, a temporary sibling of it, or a folder above it."""
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None]
     return any(
-        named == path or named.parent == path.parent or named in path.parents
+        named == path or named in path.parents or _is_temporary(named, path)
         for named in map(Path, names)
     )
+
+
+def _is_temporary(named: Path, path: Path) -> bool:
+    return named.parent == path.parent and named.name.startswith(f".{path.stem}.")
 
 
 def _sync_file(path: Path) -> None:
