@@ -34,11 +34,8 @@ _NEVER_DECREASING = ("relu", "selu")
 def is_chain(network: keras.Model) -> bool:
     """Whether each layer's only input is the layer before it."""
     for previous, layer in zip(network.layers, network.layers[1:], strict=False):
-        nodes = layer._inbound_nodes
-        sources = [
-            tensor._keras_history.operation for node in nodes for tensor in node.input_tensors
-        ]
-        if sources != [previous]:
+        inputs = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+        if [tensor._keras_history.operation for tensor in inputs] != [previous]:
             return False
     return True
 
