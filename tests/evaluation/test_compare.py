@@ -31,7 +31,14 @@ RESULT = Result(
 def begun(path: Path, settings: dict[str, Any], fingerprint: str = "f00d") -> Run:
     run = Run.create(path, "test")
     atomic_write_text(run.recipe_path, validate(settings, "test").to_toml())
-    atomic_write_json(run.source_path, {"fingerprint": fingerprint, "splits": {"train": 50}})
+    atomic_write_json(
+        run.source_path,
+        {
+            "fingerprint": fingerprint,
+            "splits": {"train": 50},
+            "skipped": [[f"{path.name}.png", "truncated"]],
+        },
+    )
     return run
 
 

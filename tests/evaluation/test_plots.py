@@ -145,6 +145,12 @@ def test_many_classes_and_an_empty_class_are_drawn(tmp_path: Path, figures: list
     assert figures[0].axes[0].images[0].get_array()[0].sum() == 0
 
 
+def test_names_are_neither_formulae_nor_bound_to_one_script(tmp_path: Path) -> None:
+    names = Evaluation(("$\\frac{", "猫"), TEST.class_counts, TEST.confusion, 0.6)
+    draw_confusion(names, tmp_path / "confusion.png", title="$\\frac{ on 猫")
+    draw_curves([epoch(1)], tmp_path / "curves.png", title="$\\frac{$ on 猫", test=names)
+
+
 def test_a_place_that_takes_no_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "curves.png").mkdir()
     with pytest.raises(OutputError, match=r"curves.png"):

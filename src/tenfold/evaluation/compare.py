@@ -100,5 +100,5 @@ def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
     for key, value in table.items():
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{key}.")
-        else:
+        elif not isinstance(value, list):  # a list, as of skipped pictures, has no room in a table
             yield f"{prefix}{key}", value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _TRAIN = "#0072B2"
 _VALIDATION = "#D55E00"
 _TEST = "#009E73"
+
+# Names are given with parse_math=False throughout: a class called "$5 or $10" is not a formula.
 
 # Up to so many classes, a confusion matrix has room for its numbers.
 _ROOM_FOR_NUMBERS = 20
@@ -49,7 +52,7 @@ def draw_curves(
     epochs = [record for record in metrics if record["event"] == "epoch"]
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     loss, accuracy = figure.subplots(1, 2)
     for axes, key in ((loss, "loss"), (accuracy, "accuracy")):
         _line(axes, steps, key, color=_TRAIN, alpha=0.3, linewidth=0.8, label="train, by step")
@@ -101,13 +104,16 @@ def draw_confusion(evaluation: Evaluation, path: Path, *, title: str) -> None:
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="cividis", vmin=0.0, vmax=1.0)
     low, high = evaluation.interval
-    axes.set_title(f"{title}\naccuracy {evaluation.accuracy:.1%} (95%: {low:.1%} to {high:.1%})")
+    axes.set_title(
+        f"{title}\naccuracy {evaluation.accuracy:.1%} (95%: {low:.1%} to {high:.1%})",
+        parse_math=False,
+    )
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     font_size = 9 if classes <= _ROOM_FOR_NUMBERS else 5
     names = list(evaluation.class_names)
-    axes.set_xticks(range(classes), names, rotation=90, fontsize=font_size)
-    axes.set_yticks(range(classes), names, fontsize=font_size)
+    axes.set_xticks(range(classes), names, rotation=90, fontsize=font_size, parse_math=False)
+    axes.set_yticks(range(classes), names, fontsize=font_size, parse_math=False)
     if classes <= _ROOM_FOR_NUMBERS:
         for row, counts in enumerate(evaluation.confusion):
             for column, count in enumerate(counts):
@@ -167,5 +173,7 @@ def _use_log_scale_where_needed(axes: Axes) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as temporary:
+    with warnings.catch_warnings(), atomic_path(path) as temporary:
+        # A name in a script that the font lacks is drawn as boxes; that is no one's mistake.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(temporary, format="png", dpi=120)
