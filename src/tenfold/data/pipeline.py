@@ -1,0 +1,145 @@
+"""From a split to batches: shuffled, gathered, augmented, normalized, one-hot.
+
+A training stream is indexed by step alone. Which pictures step ``s`` holds, and in what order,
+follows from (seed, epoch), and what augmentation does to them from (seed, epoch, picture): so a
+stream that starts at step ``s`` continues one that was cut off there, to the bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tenfold.augment import Augment
+from tenfold.data.dataset import Split
+from tenfold.data.normalization import Normalization
+
+_AHEAD = 2
+"""Batches prepared while a step is computed: one to hand over, one to absorb a slow page."""
+
+
+@dataclass(frozen=True)
+class TrainingOrder:
+    """Which pictures each training step sees.
+
+    Attributes:
+        count: pictures in the split.
+        batch_size: pictures in a step; the last step of an epoch holds what is left.
+        seed: the shuffles follow from it and the epoch.
+        shuffle: False keeps the split's own order in every epoch, as the lab did.
+    """
+
+    count: int
+    batch_size: int
+    seed: int
+    shuffle: bool = True
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which each picture is seen once."""
+        return -(-self.count // self.batch_size)
+
+    def positions(self, step: int) -> NDArray[np.int64]:
+        """Positions in the split, int64 (B,), of the pictures of a step, counted from 0."""
+        epoch, within = divmod(step, self.steps_per_epoch)
+        chosen = slice(within * self.batch_size, (within + 1) * self.batch_size)
+        if not self.shuffle:
+            return np.arange(self.count)[chosen]
+        return _permutation(self.count, self.seed, epoch)[chosen]
+
+
+@lru_cache(maxsize=2)  # the epoch that ends and the one that begins, while batches are read ahead
+def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+def training_batches(
+    split: Split,
+    order: TrainingOrder,
+    *,
+    normalization: Normalization,
+    classes: int,
+    augment: Augment | None = None,
+    first_step: int = 0,
+    steps: int,
+) -> tf.data.Dataset:
+    """A stream of training batches.
+
+    Args:
+        split: where pictures come from.
+        order: which ones each step sees.
+        normalization: applied last.
+        classes: length of a one-hot label.
+        augment: applied to pixel values of 0 to 255, before normalization.
+        first_step: the step that the stream begins at.
+        steps: how many batches it has.
+
+    Returns:
+        Batches of pictures, float32 (B, H, W, C), and one-hot labels, float32 (B, classes).
+    """
+
+    def gather(step: int) -> tuple[Any, ...]:
+        positions = order.positions(int(step))
+        epoch = np.int64(int(step) // order.steps_per_epoch)
+        return *split.gather(positions), positions, epoch
+
+    def finish(step: Any) -> tuple[Any, Any]:
+        pixels, labels, positions, epoch = tf.numpy_function(
+            gather, [step], [tf.uint8, tf.int32, tf.int64, tf.int64], stateful=False
+        )
+        pixels = tf.ensure_shape(pixels, (None, *split.images.shape[1:]))
+        labels = tf.one_hot(tf.ensure_shape(labels, (None,)), classes)
+        pictures = tf.cast(pixels, tf.float32)
+        if augment is not None:
+            positions = tf.ensure_shape(positions, (None,))
+            epoch = tf.ensure_shape(epoch, ())
+            seed = tf.constant(order.seed, tf.int64)
+            pictures, labels = augment(pictures, labels, ids=positions, epoch=epoch, seed=seed)
+        return normalization.apply(pictures), labels
+
+    stream = tf.data.Dataset.range(first_step, first_step + steps)
+    return _bounded(stream.map(finish, num_parallel_calls=1, deterministic=True))
+
+
+def evaluation_batches(
+    split: Split, *, batch_size: int, normalization: Normalization, one_hot: int | None = None
+) -> tf.data.Dataset:
+    """Every picture of a split once, in order, unchanged but for normalization.
+
+    Args:
+        split: where pictures come from.
+        batch_size: pictures in a batch; the last holds what is left.
+        normalization: applied to each.
+        one_hot: number of classes for one-hot labels, float32 (B, one_hot); None: int32 (B,).
+
+    Returns:
+        Batches of pictures, float32 (B, H, W, C), and labels.
+    """
+
+    def gather(start: int) -> tuple[Any, ...]:
+        stop = min(int(start) + batch_size, len(split))
+        return split.gather(np.arange(int(start), stop))
+
+    def finish(start: Any) -> tuple[Any, Any]:
+        pixels, labels = tf.numpy_function(gather, [start], [tf.uint8, tf.int32], stateful=False)
+        pixels = tf.ensure_shape(pixels, (None, *split.images.shape[1:]))
+        labels = tf.ensure_shape(labels, (None,))
+        if one_hot is not None:
+            labels = tf.one_hot(labels, one_hot)
+        return normalization.apply(tf.cast(pixels, tf.float32)), labels
+
+    stream = tf.data.Dataset.range(0, len(split), batch_size)
+    return _bounded(stream.map(finish, num_parallel_calls=1, deterministic=True))
+
+
+def _bounded(stream: tf.data.Dataset) -> tf.data.Dataset:
+    """Read a few batches ahead, and no more: tf.data would otherwise tune its buffers upwards."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1  # the cores belong to the training step
+    return stream.prefetch(_AHEAD).with_options(options)

@@ -1,0 +1,89 @@
+"""What was measured on the way, into the run's metrics file."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+
+import keras
+
+from tenfold.errors import RunError
+from tenfold.run import Run
+
+
+class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Appends a record every ``every`` steps and after each epoch, and ends a hopeless training.
+
+    ``loss`` and ``accuracy`` are means over the epoch so far. ``images_per_second`` counts the
+    training alone: validation has its own time.
+
+    Args:
+        run: whose metrics file it is.
+        pictures: pictures in the training split.
+        batch_size: pictures in a step.
+        every: steps between two records.
+
+    Raises:
+        RunError: from within ``fit``, as soon as the loss is no longer a number.
+        OutputError: from within ``fit``: the disk takes no more.
+    """
+
+    def __init__(self, run: Run, *, pictures: int, batch_size: int, every: int = 50) -> None:
+        super().__init__()
+        self.seconds = 0.0
+        """Time spent in training steps so far."""
+        self.steps = 0
+        """Steps trained so far."""
+        self._run = run
+        self._pictures = pictures
+        self._batch_size = batch_size
+        self._every = every
+        self._epoch = 0
+        self._epoch_began = 0.0
+        self._last_step_ended = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Start the epoch's clock."""
+        self._epoch = epoch
+        self._epoch_began = self._last_step_ended = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Record the step where one is due."""
+        self.steps += 1
+        self._last_step_ended = time.perf_counter()
+        if self.steps % self._every == 0:
+            seen = min((batch + 1) * self._batch_size, self._pictures)
+            training = self._training(logs or {}, seen)
+            done = self._epoch + seen / self._pictures
+            self._run.record({"event": "step", "step": self.steps, "epoch": done, **training})
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Record the epoch, with the validation where there is one."""
+        logs = logs or {}
+        took = self._last_step_ended - self._epoch_began
+        self.seconds += took
+        record = {
+            "event": "epoch",
+            "epoch": epoch + 1,
+            "step": self.steps,
+            **self._training(logs, self._pictures),
+            "seconds": took,
+        }
+        for name in ("loss", "accuracy"):
+            if f"val_{name}" in logs:
+                record[f"validation_{name}"] = logs[f"val_{name}"]
+        self._run.record(record)
+
+    def _training(self, logs: Mapping[str, float], seen: int) -> dict[str, float]:
+        if not math.isfinite(logs["loss"]):
+            raise RunError(
+                f"the loss is no longer a number after step {self.steps}: the training diverged; "
+                "lower optimizer.learning_rate, or set optimizer.clip_norm=1"
+            )
+        return {
+            "loss": logs["loss"],
+            "accuracy": logs["accuracy"],
+            "learning_rate": float(self.model.optimizer.learning_rate),
+            "images_per_second": seen / (self._last_step_ended - self._epoch_began),
+        }

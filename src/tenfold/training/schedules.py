@@ -1,0 +1,71 @@
+"""How the learning rate moves over a training, as a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from tenfold.recipe import ScheduleSection
+
+
+@keras.saving.register_keras_serializable("tenfold")
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """Warm-up, then one of four shapes.
+
+    The rate rises linearly over the first ``warmup`` share of the steps, reaching ``peak`` at its
+    end. With ``t`` in [0, 1] the progress through the steps that remain, it is then
+
+    - constant: ``peak``;
+    - linear: from ``peak`` to ``final * peak``, ``peak * (1 - (1 - final) * t)``;
+    - cosine: ``peak * (final + (1 - final) * (1 + cos(pi t)) / 2)`` (Loshchilov and Hutter, 2017);
+    - one-cycle: the cosine shape, with a warm-up that follows a cosine too, from ``peak / 25``
+      (Smith and Topin, 2018).
+
+    The last step still moves: ``t`` reaches 1 one step after it.
+
+    Args:
+        section: the recipe's schedule section.
+        peak: the full learning rate.
+        steps: how many steps the training has.
+    """
+
+    def __init__(self, section: ScheduleSection, peak: float, steps: int) -> None:
+        self.section = section
+        self.peak = peak
+        self.steps = steps
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate of a step, counted from 0; a scalar of float32."""
+        step = ops.cast(step, "float32")
+        rising = self.section.warmup * self.steps
+        if self.section.name == "one-cycle" and rising:
+            start = 1 / 25
+            climbed = ops.minimum(step / rising, 1.0)
+            warm = start + (1 - start) * (1 - ops.cos(math.pi * climbed)) / 2
+        elif rising:
+            # Step 0 moves already: its rate is one step's share of the climb.
+            warm = ops.minimum((step + 1) / rising, 1.0)
+        else:
+            warm = ops.ones(())
+        progress = ops.clip((step - rising) / max(self.steps - rising, 1.0), 0.0, 1.0)
+        return self.peak * ops.where(step < rising, warm, self._after_warmup(progress))
+
+    def _after_warmup(self, progress: Any) -> Any:
+        final = self.section.final
+        if self.section.name == "constant":
+            return ops.ones_like(progress)
+        if self.section.name == "linear":
+            return 1 - (1 - final) * progress
+        return final + (1 - final) * (1 + ops.cos(math.pi * progress)) / 2
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return {"section": self.section.model_dump(), "peak": self.peak, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Schedule:
+        """Rebuild a schedule from what `get_config` gave."""
+        return cls(ScheduleSection(**config["section"]), config["peak"], config["steps"])
