@@ -9,7 +9,6 @@ one streaming pass is enough.
 
 from __future__ import annotations
 
-import posixpath
 from typing import NamedTuple
 
 from tenfold.data.sources.base import SplitName
@@ -36,9 +35,9 @@ class Place(NamedTuple):
 
 def is_picture(path: str) -> bool:
     """Whether a slash-separated path names a picture: by suffix, and hidden nowhere on the way."""
-    if posixpath.splitext(path)[1].lower() not in PICTURE_SUFFIXES:
+    if path[path.rfind(".") :].lower() not in PICTURE_SUFFIXES:
         return False  # among them Thumbs.db
-    return not any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+    return not (path.startswith(".") or "/." in path or "__MACOSX" in path.split("/"))
 
 
 class SplitCheck:

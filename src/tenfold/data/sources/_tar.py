@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -41,7 +42,8 @@ def parse_plain(header: bytes) -> PlainHeader | None:
     if header[135] not in b"\0 " or header[154:156] != b"\0 ":
         return None
     try:
-        if int(checksum, 8) != sum(header) - sum(header[148:156]) + 8 * ord(" "):
+        # The checksum counts its own field as spaces.
+        if int(checksum, 8) != _byte_sum(header) - sum(header[148:156]) + 8 * ord(" "):
             return None
         parsed = PlainHeader(
             header[:100].split(b"\0", 1)[0].decode("utf-8"), int(size, 8), header[156] == ord("5")
@@ -53,6 +55,12 @@ def parse_plain(header: bytes) -> PlainHeader | None:
     return parsed
 
 
+def _byte_sum(header: bytes) -> int:
+    """``sum(header)``, by way of Adler-32: its lower half is 1 + the sum, modulo 65521."""
+    halves = header[:256], header[256:]  # whose sums stay below the modulus
+    return sum(zlib.adler32(half) & 0xFFFF for half in halves) - len(halves)
+
+
 def tar_members(path: Path) -> Iterator[Member]:
     """The regular files of a tar, in its order; a member that is not read costs next to nothing.
 
@@ -62,8 +70,6 @@ def tar_members(path: Path) -> Iterator[Member]:
     """
     with ReadAhead(path) as stream:
         yield from _plain_members(str(path), stream)
-        if stream.drain() != _END:
-            raise SourceError(f"{path} is truncated; copy or download it again")
 
 
 def _plain_members(archive: str, stream: ReadAhead) -> Iterator[Member]:
@@ -74,7 +80,7 @@ def _plain_members(archive: str, stream: ReadAhead) -> Iterator[Member]:
         nonlocal unread
         content, unread = stream.read(unread)[:size], 0
         if len(content) != size:
-            raise SourceError(f"{archive} is truncated; copy or download it again")
+            raise _truncated(archive)
         return content
 
     while (header := stream.read(_RECORD)) and header != _END:
@@ -89,7 +95,10 @@ def _plain_members(archive: str, stream: ReadAhead) -> Iterator[Member]:
             unread = -(-size // _RECORD) * _RECORD
             yield Member(member_path, size, read)
             if not stream.skip(unread):
-                raise SourceError(f"{archive} is truncated; copy or download it again")
+                raise _truncated(archive)
+    if not header:
+        raise _truncated(archive)
+    stream.drain()
 
 
 def _library_members(archive: str, stream: ReadAhead) -> Iterator[Member]:
@@ -105,6 +114,8 @@ def _library_members(archive: str, stream: ReadAhead) -> Iterator[Member]:
             if content is None:
                 raise refused(archive, info.name, "is a link or a device")
             yield Member(member_path, info.size, partial(_read, archive, content))
+    if stream.drain() != _END:  # tarfile does not ask how a tar ends
+        raise _truncated(archive)
 
 
 def _read(archive: str, file: IO[bytes]) -> bytes:
@@ -121,3 +132,7 @@ def _explained(archive: str) -> Iterator[None]:
         raise SourceError(
             f"{archive} is not a whole tar archive ({error}); copy or download it again"
         ) from None
+
+
+def _truncated(archive: str) -> SourceError:
+    return SourceError(f"{archive} is truncated; copy or download it again")
