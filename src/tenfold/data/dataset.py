@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,22 +200,15 @@ def _split(
             "add pictures, or take out classes"
         )
 
-    def given(name: Literal["validation", "test"]) -> _Indices:
-        return np.flatnonzero(store.splits == SPLIT_CODES[name])
-
-    def held_out(fraction: float) -> _Indices:
-        nonlocal train
-        kept, held = hold_out(store.labels[train], fraction, seed)
-        train, held = train[kept], train[held]
-        return held
-
-    valid, tested = given("validation"), given("test")
-    taken = np.isin(store.splits, [SPLIT_CODES["validation"], SPLIT_CODES["test"]])
-    train = np.flatnonzero(~taken)
+    valid = np.flatnonzero(store.splits == SPLIT_CODES["validation"])
+    tested = np.flatnonzero(store.splits == SPLIT_CODES["test"])
+    train = np.setdiff1d(np.arange(len(store)), np.concatenate([valid, tested]))
     if len(tested) == 0:
-        tested = held_out(test)
+        kept, held = hold_out(store.labels[train], test, seed)
+        train, tested = train[kept], train[held]
     if len(valid) == 0:
-        valid = held_out(validation)
+        kept, held = hold_out(store.labels[train], validation, seed)
+        train, valid = train[kept], train[held]
     if len(tested) == 0:
         raise SourceError(
             f"{source} leaves no pictures for the test; add some, or set data.test above 0"

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,9 +43,10 @@ class Chunk:
     names: list[str]
     contents: list[bytes | NDArray[np.uint8]]
 
-    def is_encoded(self) -> bool:
-        """Whether every content is a file, none of them pixels."""
-        return all(isinstance(content, bytes) for content in self.contents)
+    def files(self) -> list[bytes] | None:
+        """The contents where all of them are encoded files; None where some are pixels."""
+        files = [content for content in self.contents if isinstance(content, bytes)]
+        return files if len(files) == len(self.contents) else None
 
 
 def cut_into_chunks(pictures: Iterable[Picture], size: int) -> Iterator[Chunk]:
@@ -73,7 +74,7 @@ def cut_into_chunks(pictures: Iterable[Picture], size: int) -> Iterator[Chunk]:
 
 def decode_chunks(
     chunks: Iterable[Chunk], size: int, descriptor: int, workers: int
-) -> Iterator[tuple[Chunk, Failures]]:
+) -> Generator[tuple[Chunk, Failures]]:
     """Decode chunks into a file of rows; yields each, in order, once its rows are written.
 
     Pixels that need no decoding, and sources of a single chunk, are done in this process.
@@ -94,7 +95,7 @@ def decode_chunks(
     chunks = iter(chunks)
     head = list(islice(chunks, 2))
     chunks = chain(head, chunks)
-    if len(head) == 2 and head[0].is_encoded():
+    if len(head) == 2 and head[0].files() is not None:
         yield from _decode_in_workers(chunks, size, descriptor, workers)
     else:
         for chunk in chunks:
@@ -103,7 +104,7 @@ def decode_chunks(
 
 def _decode_in_workers(
     chunks: Iterable[Chunk], size: int, descriptor: int, count: int
-) -> Iterator[tuple[Chunk, Failures]]:
+) -> Generator[tuple[Chunk, Failures]]:
     workers: list[_Worker] = []
     idle: SimpleQueue[_Worker] = SimpleQueue()
     # One thread a worker, which waits for it; the decoding itself is in the workers.
@@ -157,16 +158,17 @@ class _Worker:
 
     def decode(self, chunk: Chunk) -> Failures:
         """Hand over a chunk and wait until its rows are written."""
-        if not chunk.is_encoded():
+        files = chunk.files()
+        if files is None:
             return decode_rows(chunk.contents, chunk.start, self._size, self._descriptor)
         requests, replies = self._process.stdin, self._process.stdout
         assert requests is not None  # noqa: S101 - both are pipes
         assert replies is not None  # noqa: S101
-        lengths = [len(content) for content in chunk.contents]
+        lengths = [len(content) for content in files]
         request = json.dumps({"start": chunk.start, "lengths": lengths}).encode()
         reply = b""
         with suppress(BrokenPipeError):
-            requests.write(b"\n".join([request, b"".join(chunk.contents)]))
+            requests.write(b"\n".join([request, b"".join(files)]))
             requests.flush()
             reply = replies.readline()
         if not reply:

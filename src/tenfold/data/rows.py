@@ -25,7 +25,9 @@ class RowReader:
     def __init__(self, images: NDArray[np.uint8]) -> None:
         self._images = images
         self._descriptor: int | None = None
-        if isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap):
+        self._offset = 0
+        base: object = images.base  # a mapping for a whole file, an array for a part of one
+        if isinstance(images, np.memmap) and isinstance(base, mmap.mmap):
             self._descriptor = os.open(str(images.filename), os.O_RDONLY)
             self._offset = images.offset
             weakref.finalize(self, os.close, self._descriptor)
@@ -52,6 +54,6 @@ class RowReader:
         flat = out.reshape(len(rows), row_bytes)
         offsets = self._offset + rows.astype(np.int64) * row_bytes
         for row, offset in zip(flat, offsets.tolist(), strict=True):
-            if os.preadv(self._descriptor, [row], offset) != row_bytes:
-                raise OSError(f"{self._images.filename} is shorter than when it was opened")
+            if os.preadv(self._descriptor, [row.data], offset) != row_bytes:
+                raise OSError("the file of pixels is shorter than when it was opened")
         return out

@@ -76,7 +76,7 @@ def _apportion(
     near to ``total`` as they allow.
     """
     quotas = counts * (total / counts.sum())
-    shares = np.clip(np.floor(quotas).astype(np.int64), lowest, highest)
+    shares: NDArray[np.int64] = np.clip(np.floor(quotas).astype(np.int64), lowest, highest)
     while shares.sum() != total:
         step = 1 if shares.sum() < total else -1
         has_room = shares < highest if step > 0 else shares > lowest
