@@ -64,7 +64,7 @@ def save(path: Path, heading: str, rows: Sequence[Row]) -> Path:
     Args:
         path: of the PNG.
         heading: one line or several, above the rows.
-        rows: at least one, with at least one cell.
+        rows: at least one, each with at least one cell.
 
     Returns:
         The path.
