@@ -52,18 +52,16 @@ def test_a_link_inside_the_tree_is_read(write_tree, png):
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        ("../../secret.png", "leaves the folder"),
-        ("nowhere.png", "a link to nothing"),
-        ("../a", "a link to a folder"),
+        ("../../secret.png", "is a link that leaves the folder"),
+        ("nowhere.png", "is a link to nothing"),
+        ("../a", "is a link to a folder"),
     ],
 )
 def test_other_links_are_not_followed(write_tree, png, tmp_path, target, reason):
     (tmp_path / "secret.png").write_bytes(png)
     tree = write_tree({"a/1.png": png, "b/2.png": png})
     (tree / "b/link.png").symlink_to(target)
-    with pytest.raises(
-        SourceError, match=rf"'b/link.png' is {'a link that ' * ('leaves' in reason)}{reason}"
-    ):
+    with pytest.raises(SourceError, match=f"'b/link.png' {reason}"):
         read(tree)
 
 

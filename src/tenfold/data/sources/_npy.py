@@ -88,6 +88,8 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes
 def _read_header(path: Path, file: IO[bytes], name: str) -> Header:
     try:
         shape, fortran, dtype = _READERS[np.lib.format.read_magic(file)](file)
+        if any(length < 0 for length in shape):
+            raise ValueError(f"shape {shape}")
     except (ValueError, KeyError) as error:
         raise unusable(path, name, f"has no readable header ({error}); save it again") from None
     if dtype.hasobject:
