@@ -120,7 +120,7 @@ class TrainingSection(_Section):
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
     shuffle: bool = True
     loss: Literal["cross-entropy", "doubled-softmax"] = "cross-entropy"
-    """``doubled-softmax``: probabilities are fed to the loss as if they were logits, as published."""
+    """``doubled-softmax``: the loss is fed probabilities as if they were logits, as published."""
     label_smoothing: BelowOne = 0.0
     average: BelowOne = 0.0
     """Decay of the moving average of the weights that is evaluated and saved; 0 is off."""
@@ -150,6 +150,13 @@ class Recipe(_Section):
                 "set data.validation above 0, or leave early_stopping out"
             )
         return self
+
+    def overridden(self, overrides: Iterable[str]) -> Recipe:
+        """This recipe with ``section.key=value`` overrides applied; see `load_recipe`."""
+        settings = self.model_dump()
+        for override in overrides:
+            _apply(settings, override)
+        return validate(settings, origin=self.name)
 
     def to_toml(self) -> str:
         """This recipe as TOML, every setting written out; None is written as an absent key."""

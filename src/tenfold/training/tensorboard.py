@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -72,6 +73,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         self._layers = tuple(layers)
         self._batch_size = batch_size
         self._every = every
+        self._network: Any = None
         self._activations: keras.Model | None = None
         self._step = 0  # steps trained so far
         self._epoch_step = 0  # the same, when the epoch began
@@ -83,14 +85,19 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         self._writer = tf.summary.create_file_writer(str(folder), flush_millis=10_000)
 
     def set_model(self, model: keras.Model) -> None:
-        """Take the model under training, a functional one; Keras calls this first."""
+        """Take the model under training; Keras calls this first.
+
+        Activations and graph are those of its ``network`` where it wraps one, as `Trainee` does,
+        else its own; either way of a functional model.
+        """
         super().set_model(model)
-        outputs = [model.get_layer(name).output for name in self._layers]
-        self._activations = keras.Model(model.inputs[0], outputs) if outputs else None
+        self._network = getattr(model, "network", model)
+        outputs = [self._network.get_layer(name).output for name in self._layers]
+        self._activations = keras.Model(self._network.inputs[0], outputs) if outputs else None
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Write what does not change: the graph and the sample grid."""
-        network = tf.function(lambda pictures: self.model(pictures, training=False))
+        network = tf.function(lambda pictures: self._network(pictures, training=False))
         shape = (None, *self._sample_inputs.shape[1:])
         graph = network.get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
         with self._writer.as_default():

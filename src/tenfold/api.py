@@ -1,0 +1,339 @@
+"""Training, evaluating and predicting in one call each: what the command line does, in Python."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold import machine, run
+from tenfold.data.dataset import Dataset, Split, open_dataset
+from tenfold.errors import RecipeError, RunError, SourceError
+from tenfold.evaluation import Evaluation, Result, draw_curves, evaluate_probabilities, save_result
+from tenfold.files import atomic_path, atomic_write_json, atomic_write_text
+from tenfold.recipe import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    import keras
+
+    from tenfold.data.normalization import Normalization
+    from tenfold.models.predict import Predict
+
+DEFAULT_RECIPE = "lab-2"
+
+
+class Run(run.Run):
+    """A run folder, and what can be done with the model in it."""
+
+    def evaluate(
+        self,
+        on: str | Path | Dataset | None = None,
+        *,
+        tta: bool = False,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> Evaluation:
+        """Evaluate the run's model on pictures that it never trained on.
+
+        Args:
+            on: another source, or a dataset. Its test split is what counts; a source without one
+                counts whole. None, or the run's own source: the run's own test split.
+            tta: average the probabilities of each picture and its mirror image.
+            progress: told how far the decoding of a new source is.
+
+        Raises:
+            RunError: the run has no model, is damaged, or its source has changed since.
+            SourceError: the source cannot be read, or has a class that the model does not know.
+        """
+        classes = tuple(self.preprocessing()["class_names"])
+        split, names = self._split_to_evaluate(on, progress)
+        unknown = [name for name in names if name not in classes]
+        if unknown:
+            raise SourceError(
+                f"class '{unknown[0]}' of {on or self.source()['name']} is not one that the model "
+                f"of {self.path} knows: {', '.join(classes[:12])}"
+            )
+        label_map = np.array([classes.index(name) for name in names])
+        predict = self._predict(tta)
+        return evaluate_probabilities(
+            ((label_map[labels], predict(pixels)) for pixels, labels in _in_batches(split)), classes
+        )
+
+    def predict(self, images: NDArray[np.uint8], *, tta: bool = False) -> NDArray[np.float32]:
+        """Class probabilities of pictures.
+
+        Args:
+            images: uint8 (N, H, W, 3), already of the size that the model takes.
+            tta: average over each picture and its mirror image.
+
+        Returns:
+            float32 (N, classes), in the order of the run's class names.
+
+        Raises:
+            RunError: the run has no model, or is damaged.
+            ValueError: the images have another shape or type.
+        """
+        size = self.preprocessing()["size"]
+        if images.dtype != np.uint8 or images.shape[1:] != (size, size, 3):
+            raise ValueError(
+                f"images must be uint8 of shape (N, {size}, {size}, 3). "
+                f"Received: {images.dtype} of shape {images.shape}"
+            )
+        predict = self._predict(tta)
+        parts = [predict(images[at : at + 256]) for at in range(0, len(images), 256)]
+        classes = len(self.preprocessing()["class_names"])
+        return np.concatenate(parts) if parts else np.empty((0, classes), np.float32)
+
+    def _predict(self, tta: bool) -> Predict:
+        from tenfold.data.normalization import Normalization
+        from tenfold.models.predict import load_network, predictor
+
+        facts = self.preprocessing()
+        normalization = Normalization(tuple(facts["offset"]), tuple(facts["scale"]))
+        return predictor(load_network(self.saved_model()), normalization.apply, mirror=tta)
+
+    def _split_to_evaluate(
+        self,
+        on: str | Path | Dataset | None,
+        progress: Callable[[int, int | None], None] | None,
+    ) -> tuple[Split, tuple[str, ...]]:
+        if isinstance(on, Dataset):
+            return on.test, on.class_names
+        facts, size = self.source(), self.preprocessing()["size"]
+        own = facts["splits_from"]
+        dataset = open_dataset(on or facts["name"], **{**own, "size": size}, progress=progress)
+        if dataset.fingerprint == facts["fingerprint"]:
+            return dataset.test, dataset.class_names
+        if on is None:
+            raise RunError(
+                f"source {facts['name']} has changed since run {self.path} was trained on it, so "
+                "its test split is no longer known; name the source with --on"
+            )
+        if dataset.gives_test:
+            return dataset.test, dataset.class_names
+        # No picture of another source was trained on, so none needs to be held out.
+        return dataset.everything, dataset.class_names
+
+
+def train(
+    source: str | Path | Dataset = "digits",
+    recipe: str | Path | Recipe = DEFAULT_RECIPE,
+    *,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    mirror: str | None = None,
+    callbacks: Callable[[Dataset, Recipe], Sequence[keras.callbacks.Callback]] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Run:
+    """Train a recipe on a source, test it once, and leave a run folder.
+
+    The test split is read when all training is done, and never before.
+
+    Args:
+        source: a name, a path, or a dataset from `tenfold.open_dataset`, whose splits are then
+            used as they are, whatever the recipe's data section says of them.
+        recipe: the name of a shipped one, the path of a TOML file, or a recipe.
+        overrides: ``section.key=value`` texts that change it.
+        out: the run's folder; None: a new one under ``runs/``.
+        mirror: where to download a named source from instead of the official site.
+        callbacks: given the dataset and the recipe, makes Keras callbacks to train with.
+        progress: told how many pictures are decoded, and of how many.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        TenfoldError: the source, the recipe or the place for the run is at fault; one line.
+    """
+    if isinstance(recipe, Recipe):
+        recipe = recipe.overridden(overrides)
+    else:
+        recipe = load_recipe(recipe, overrides)
+    _check_model(recipe)
+    splits_from: dict[str, Any] = {}
+    if isinstance(source, Dataset):
+        dataset = source
+    else:
+        splits_from = {**recipe.data.model_dump(exclude={"normalization"}), "seed": recipe.seed}
+        dataset = open_dataset(source, **splits_from, mirror=mirror, progress=progress)
+    if recipe.training.early_stopping is not None and not len(dataset.validation):
+        raise RecipeError(
+            f"training.early_stopping watches the validation split, and {dataset.source} has none; "
+            "set data.validation=0.1, or training.early_stopping=none"
+        )
+    new = Run(run.Run.create(Path(out) if out is not None else None, recipe.name).path)
+    return _train(new, dataset, recipe, splits_from, callbacks)
+
+
+def load_run(path: str | Path = "latest") -> Run:
+    """Find a run by its folder; ``latest`` is the newest one under ``runs/``.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    return Run(run.load_run(path).path)
+
+
+def _train(
+    new: Run,
+    dataset: Dataset,
+    recipe: Recipe,
+    splits_from: dict[str, Any],
+    callbacks: Callable[[Dataset, Recipe], Sequence[keras.callbacks.Callback]] | None,
+) -> Run:
+    started = _now()
+    computer = machine.describe()
+    precision, reason = _precision(recipe, computer)
+    _write_origins(new, dataset, recipe, splits_from, computer, precision, reason)
+
+    from tenfold.data.normalization import Normalization
+    from tenfold.models import build_network, layers_of_interest
+    from tenfold.models.predict import predictor
+    from tenfold.training.fit import fit, training_order
+    from tenfold.training.recorder import Recorder
+    from tenfold.training.tensorboard import LARGEST_GRID, LARGEST_SAMPLE, TensorBoard
+
+    normalization = Normalization.fit(recipe.data.normalization, dataset)
+    _write_preprocessing(new, dataset, normalization)
+    network = build_network(
+        recipe.model,
+        size=dataset.size,
+        classes=len(dataset.class_names),
+        seed=recipe.seed,
+        precision=precision,
+    )
+    order = training_order(recipe, dataset)
+    pixels, _ = dataset.train.gather(np.sort(order.positions(0)[:LARGEST_SAMPLE]))
+    tensorboard = TensorBoard(
+        new.tensorboard_path,
+        sample_inputs=normalization.apply(pixels.astype(np.float32)),
+        sample_pictures=pixels[:LARGEST_GRID],
+        layers=layers_of_interest(recipe.model.name),
+        batch_size=recipe.training.batch_size,
+    )
+    recorder = Recorder(new, pictures=len(dataset.train), batch_size=recipe.training.batch_size)
+    extra = callbacks(dataset, recipe) if callbacks else ()
+
+    began = time.perf_counter()
+    try:
+        fitted = fit(network, recipe, dataset, normalization, [recorder, tensorboard, *extra])
+    except KeyboardInterrupt:
+        with suppress(KeyboardInterrupt):  # a second Ctrl-C must not cost the work of the first
+            _save_model(new, network)
+        raise
+    seconds = time.perf_counter() - began
+    _save_model(new, network)
+
+    predict = predictor(network, normalization.apply)
+    test = evaluate_probabilities(
+        ((labels, predict(pixels)) for pixels, labels in _in_batches(dataset.test)),
+        dataset.class_names,
+    )
+    tensorboard.write_test(test.accuracy, step=recorder.steps)
+    new.record({"event": "test", "accuracy": test.accuracy, "loss": test.loss})
+    title = f"{recipe.name} on {Path(dataset.source).name}"
+    draw_curves(new.metrics(), new.curves_path, title=title, test=test)
+    save_result(
+        new,
+        Result(
+            test=test,
+            seconds=seconds,
+            images_per_second=fitted.epochs * len(dataset.train) / recorder.seconds,
+            peak_memory_bytes=machine.peak_memory(),
+            epochs=fitted.epochs,
+            steps=recorder.steps,
+            parameters=sum(int(np.prod(v.shape)) for v in network.trainable_variables),
+            precision=precision,
+            started=started,
+            finished=_now(),
+        ),
+    )
+    return new
+
+
+def _check_model(recipe: Recipe) -> None:
+    """Refuse an unknown network before any picture is decoded."""
+    from tenfold.models import layers_of_interest
+
+    layers_of_interest(recipe.model.name)
+
+
+def _precision(recipe: Recipe, computer: machine.Machine) -> tuple[Literal["float32", "bf16"], str]:
+    if recipe.training.precision == "auto":
+        return machine.preferred_precision(computer)
+    return recipe.training.precision, "the recipe asks for it"
+
+
+def _write_origins(
+    new: Run,
+    dataset: Dataset,
+    recipe: Recipe,
+    splits_from: dict[str, Any],
+    computer: machine.Machine,
+    precision: str,
+    reason: str,
+) -> None:
+    """What the run started from: written before the first step, so that it outlives a crash."""
+    atomic_write_text(new.recipe_path, recipe.to_toml())
+    splits = (dataset.train, dataset.validation, dataset.test)
+    atomic_write_json(
+        new.source_path,
+        {
+            "name": _lasting_name(dataset.source),
+            "kind": dataset.kind,
+            "fingerprint": dataset.fingerprint,
+            "splits": {split.name: len(split) for split in splits},
+            "splits_from": splits_from,
+            "skipped": dataset.skipped,
+        },
+    )
+    atomic_write_json(
+        new.environment_path,
+        {
+            "machine": asdict(computer),
+            "versions": machine.versions(),
+            "precision": precision,
+            "precision_reason": reason,
+            "seed": recipe.seed,
+        },
+    )
+
+
+def _write_preprocessing(new: Run, dataset: Dataset, normalization: Normalization) -> None:
+    atomic_write_json(
+        new.preprocessing_path,
+        {
+            "size": dataset.size,
+            "offset": normalization.offset,
+            "scale": normalization.scale,
+            "class_names": dataset.class_names,
+        },
+    )
+
+
+def _save_model(new: Run, network: keras.Model) -> None:
+    with atomic_path(new.model_path) as temporary:
+        network.save(temporary)
+
+
+def _lasting_name(source: str) -> str:
+    """A path as it can be found from any folder; a name as it is."""
+    return str(Path(source).resolve()) if os.sep in source or Path(source).exists() else source
+
+
+def _in_batches(
+    split: Split, size: int = 256
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+    for start in range(0, len(split), size):
+        yield split.gather(np.arange(start, min(start + size, len(split))))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,64 @@
+"""Probabilities from a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.errors import RunError
+from tenfold.models.forward import forward_function
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""From pixels, uint8 (N, size, size, 3), to probabilities, float32 (N, classes)."""
+
+
+def load_network(path: Path) -> keras.Model:
+    """Load a saved network; no code in the file is run.
+
+    Raises:
+        RunError: the file is damaged, or holds something that only running code could load.
+    """
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever its readers do
+        reason = str(error).strip().partition("\n")[0]
+        raise RunError(f"model {path} cannot be loaded ({reason}); train it again") from None
+
+
+def predictor(
+    network: keras.Model, normalize: Callable[[Any], Any], *, mirror: bool = False
+) -> Predict:
+    """Make a function that predicts a batch at a time.
+
+    Args:
+        network: a trained network that ends in ``probabilities``.
+        normalize: from pixel values, float32, to what the network takes.
+        mirror: average over each picture and its mirror image.
+    """
+    forward = forward_function(network, "probabilities")
+    compiled = _compiled(lambda pictures: forward(normalize(pictures), False))
+
+    def predict(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        pictures = pixels.astype(np.float32)
+        probabilities = compiled(pictures)
+        if mirror:
+            probabilities = (probabilities + compiled(pictures[:, :, ::-1])) / 2
+        result: NDArray[np.float32] = keras.ops.convert_to_numpy(probabilities)
+        return result
+
+    return predict
+
+
+def _compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """One graph for every batch size, where the backend has graphs."""
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    graph = tf.function(function, reduce_retracing=True)
+    return lambda pictures: graph(tf.constant(pictures))

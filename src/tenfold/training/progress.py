@@ -1,0 +1,92 @@
+"""A live display of a training: a bar where there is a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_UPDATE_SECONDS = 0.2
+
+
+class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Shows how far a training is, how well it goes, and when it will end.
+
+    Each epoch leaves a line behind. On a terminal a bar below them moves with the steps.
+
+    Args:
+        console: where to show it.
+        epochs: of the whole training.
+        steps_per_epoch: likewise.
+        pictures: pictures in the training split.
+    """
+
+    def __init__(
+        self, console: Console, *, epochs: int, steps_per_epoch: int, pictures: int
+    ) -> None:
+        super().__init__()
+        self._console = console
+        self._epochs = epochs
+        self._steps_per_epoch = steps_per_epoch
+        self._pictures = pictures
+        self._epoch_began = self._last_update = self._last_step_ended = 0.0
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[metrics]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(
+            "train", total=epochs * steps_per_epoch, epoch=1, epochs=epochs, metrics=""
+        )
+
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Show the bar."""
+        self._progress.start()
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Start the epoch's clock."""
+        self._epoch_began = self._last_step_ended = time.perf_counter()
+        self._progress.update(self._task, epoch=epoch + 1)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Move the bar, a few times a second at most."""
+        self._progress.advance(self._task)
+        self._last_step_ended = time.perf_counter()
+        if logs and self._last_step_ended - self._last_update > _UPDATE_SECONDS:
+            self._last_update = self._last_step_ended
+            metrics = f"loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}"
+            self._progress.update(self._task, metrics=metrics)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Leave the epoch's line."""
+        logs = logs or {}
+        seconds = self._last_step_ended - self._epoch_began
+        parts = [
+            f"epoch {epoch + 1:>{len(str(self._epochs))}}/{self._epochs}",
+            f"loss {logs['loss']:.3f}",
+            f"accuracy {logs['accuracy']:6.1%}",
+        ]
+        if "val_accuracy" in logs:
+            parts.append(f"validation loss {logs['val_loss']:.3f}")
+            parts.append(f"validation accuracy {logs['val_accuracy']:6.1%}")
+        parts.append(f"{self._pictures / seconds:,.0f} images/s")
+        parts.append(f"{seconds:.1f} s")
+        self._console.print("  ".join(parts), highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the bar away; safe to call twice, and after a training that was cut off."""
+        self._progress.stop()
+
+    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
+        """Take the bar away."""
+        self.close()
