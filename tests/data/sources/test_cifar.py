@@ -1,3 +1,4 @@
+import hashlib
 import os
 import pickle
 import struct
@@ -5,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 
+from tenfold.data import download
 from tenfold.data.sources import _cifar_pickle, open_source
 from tenfold.data.sources._cifar_classes import CIFAR10_CLASSES, CIFAR100_CLASSES
 from tenfold.errors import SourceError
@@ -122,6 +124,14 @@ def test_every_version_reads_alike(cifar, version, name, write_tar, write_zip, w
         tree = write_tree(files)
         path = next(tree.iterdir()) if name == "folder" else tree
     assert_reads_as(open_source(path), cifar)
+
+
+def test_a_name_downloads_the_archive(cifar, write_tar, monkeypatch):
+    name = f"cifar{len(cifar.classes)}"
+    path = write_tar(cifar.python(), f"{name}.tar.gz")
+    md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    monkeypatch.setitem(download.ARCHIVES, name, download.OfficialArchive(path.name, md5))
+    assert_reads_as(open_source(name, mirror=str(path.parent)), cifar)
 
 
 @pytest.mark.parametrize("protocol", [3, 4])

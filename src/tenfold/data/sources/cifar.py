@@ -18,6 +18,7 @@ from tenfold.data.sources.base import Picture, Source, SplitName
 from tenfold.errors import SourceError
 
 SIDE = 32
+_OFFICIAL_COUNT = 60_000
 _PLANE = SIDE * SIDE
 _ROW = 3 * _PLANE
 _FILE_BYTES = 192 << 20  # the largest official file, CIFAR-100's train, has 155 MB
@@ -110,11 +111,10 @@ class CifarSource(Source):
 
     kind = "cifar"
 
-    def __init__(self, path: Path, version: Version, expected_count: int | None = None) -> None:
+    def __init__(self, path: Path, version: Version) -> None:
         super().__init__(str(path))
         self._path = path
         self._version = version
-        self._expected_count = expected_count
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -127,9 +127,9 @@ class CifarSource(Source):
         return SIDE
 
     @property
-    def expected_count(self) -> int | None:
-        """Known for a downloaded archive."""
-        return self._expected_count
+    def expected_count(self) -> int:
+        """What each of the official versions holds."""
+        return _OFFICIAL_COUNT
 
     def fingerprint(self) -> str:
         """SHA-256 of the archive, or of the batch files' names, sizes and times of change."""

@@ -25,13 +25,16 @@ class FolderSource(Source):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self._root = path
+        self._count: int | None = None
         if next(self._walk(), None) is None:
             raise SourceError(no_pictures(self.name))
 
     @property
     def expected_count(self) -> int:
-        """Counted by listing the tree."""
-        return sum(1 for _ in self._walk())
+        """Counted by listing the tree, once."""
+        if self._count is None:
+            self._count = sum(1 for _ in self._walk())
+        return self._count
 
     def fingerprint(self) -> str:
         """SHA-256 of every picture's path inside the folder, size and time of change."""
