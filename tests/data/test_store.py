@@ -502,7 +502,7 @@ def test_every_file_is_synced_before_the_folder_is_renamed(
     fsync, rename = os.fsync, Path.rename
 
     def noted_fsync(descriptor: int) -> None:
-        events.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name.split(".")[-1])
+        events.append(Path(f"/proc/self/fd/{descriptor}").readlink().name.split(".")[-1])
         fsync(descriptor)
 
     def noted_rename(path: Path, target: Path) -> Path:
