@@ -18,7 +18,7 @@ def draw(
         flip: ``random``: each picture tosses a fair coin in each epoch. ``alternate``: the toss of
             epoch 0 decides once, and every odd epoch shows the other side, so that any two epochs
             in a row show both sides of every picture. Keller Jordan: "94% on CIFAR-10 in 3.29
-            seconds on a single GPU", 2024, section 3.6.
+            seconds on a single GPU", 2024, "alternating flip".
         seed: int64 scalar.
         epoch: int64 scalar.
         ids: int64 (B,).

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from scipy import special
 
 _CELLS = 4096
 
@@ -20,6 +19,8 @@ def beta_quantiles(alpha: float) -> NDArray[np.float64]:
     draws. Interpolating between these knots is exact at each of them, hence wrong by less than
     1/4,096 in probability anywhere.
     """
+    from scipy import special
+
     # The distribution is symmetric; the lower half is also where small quantiles keep their digits.
     lower = special.betaincinv(alpha, alpha, np.linspace(0.0, 0.5, _CELLS // 2 + 1))
     lower[-1] = 0.5
