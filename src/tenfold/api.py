@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold import machine, run
-from tenfold.data.dataset import Dataset, Split, open_dataset
+from tenfold.data.dataset import Dataset, Split, open_dataset, open_for_test
+from tenfold.data.sources import open_source
 from tenfold.errors import RecipeError, RunError, SourceError
 from tenfold.evaluation import Evaluation, Result, draw_curves, evaluate_probabilities, save_result
 from tenfold.files import atomic_path, atomic_write_json, atomic_write_text
@@ -106,20 +107,17 @@ class Run(run.Run):
     ) -> tuple[Split, tuple[str, ...]]:
         if isinstance(on, Dataset):
             return on.test, on.class_names
-        facts, size = self.source(), self.preprocessing()["size"]
-        own = facts["splits_from"]
-        dataset = open_dataset(on or facts["name"], **{**own, "size": size}, progress=progress)
-        if dataset.fingerprint == facts["fingerprint"]:
-            return dataset.test, dataset.class_names
+        facts = self.source()
+        source = open_source(on or facts["name"])
+        if source.fingerprint() == facts["fingerprint"]:
+            own = open_dataset(source, **facts["options"], progress=progress)
+            return own.test, own.class_names
         if on is None:
             raise RunError(
                 f"source {facts['name']} has changed since run {self.path} was trained on it, so "
                 "its test split is no longer known; name the source with --on"
             )
-        if dataset.gives_test:
-            return dataset.test, dataset.class_names
-        # No picture of another source was trained on, so none needs to be held out.
-        return dataset.everything, dataset.class_names
+        return open_for_test(source, size=self.preprocessing()["size"], progress=progress)
 
 
 def train(
@@ -157,19 +155,18 @@ def train(
     else:
         recipe = load_recipe(recipe, overrides)
     _check_model(recipe)
-    splits_from: dict[str, Any] = {}
     if isinstance(source, Dataset):
         dataset = source
     else:
-        splits_from = {**recipe.data.model_dump(exclude={"normalization"}), "seed": recipe.seed}
-        dataset = open_dataset(source, **splits_from, mirror=mirror, progress=progress)
+        options = {**recipe.data.model_dump(exclude={"normalization"}), "seed": recipe.seed}
+        dataset = open_dataset(source, **options, mirror=mirror, progress=progress)
     if recipe.training.early_stopping is not None and not len(dataset.validation):
         raise RecipeError(
             f"training.early_stopping watches the validation split, and {dataset.source} has none; "
             "set data.validation=0.1, or training.early_stopping=none"
         )
     new = Run(run.Run.create(Path(out) if out is not None else None, recipe.name).path)
-    return _train(new, dataset, recipe, splits_from, callbacks)
+    return _train(new, dataset, recipe, callbacks)
 
 
 def load_run(path: str | Path = "latest") -> Run:
@@ -185,13 +182,12 @@ def _train(
     new: Run,
     dataset: Dataset,
     recipe: Recipe,
-    splits_from: dict[str, Any],
     callbacks: Callable[[Dataset, Recipe], Sequence[keras.callbacks.Callback]] | None,
 ) -> Run:
     started = _now()
     computer = machine.describe()
     precision, reason = _precision(recipe, computer)
-    _write_origins(new, dataset, recipe, splits_from, computer, precision, reason)
+    _write_origins(new, dataset, recipe, computer, precision, reason)
 
     from tenfold.data.normalization import Normalization
     from tenfold.models import build_network, layers_of_interest
@@ -275,7 +271,6 @@ def _write_origins(
     new: Run,
     dataset: Dataset,
     recipe: Recipe,
-    splits_from: dict[str, Any],
     computer: machine.Machine,
     precision: str,
     reason: str,
@@ -290,7 +285,7 @@ def _write_origins(
             "kind": dataset.kind,
             "fingerprint": dataset.fingerprint,
             "splits": {split.name: len(split) for split in splits},
-            "splits_from": splits_from,
+            "options": dict(dataset.options),
             "skipped": dataset.skipped,
         },
     )

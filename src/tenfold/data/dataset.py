@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +47,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.indices)
 
+    def class_counts(self, classes: int) -> NDArray[np.int64]:
+        """Pictures of each class, int64 (classes,)."""
+        return np.bincount(self.labels[self.indices], minlength=classes)
+
     def gather(self, positions: NDArray[np.integer]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Copy pictures out of the store; memory does not grow with what was gathered before.
 
@@ -79,6 +85,8 @@ class Dataset:
         validation: what early stopping and model selection see; may be empty.
         test: what only the final figures come from; never empty.
         skipped: name and reason of each damaged picture that was left out.
+        options: the arguments of `open_dataset` that drew the splits; with them and the source
+            the same splits can be drawn again. Empty for a dataset that was put together by hand.
     """
 
     source: str
@@ -90,6 +98,7 @@ class Dataset:
     validation: Split
     test: Split
     skipped: tuple[tuple[str, str], ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def channel_statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation of each colour channel, over the training split only.
@@ -184,7 +193,46 @@ def open_dataset(
         validation=split("validation", valid),
         test=split("test", tested),
         skipped=store.skipped,
+        options={
+            "size": size,
+            "validation": validation,
+            "test": test,
+            "rows": rows,
+            "test_rows": test_rows,
+            "seed": seed,
+        },
     )
+
+
+def open_for_test(
+    source: str | Path | Source,
+    *,
+    size: int,
+    cache: Path | None = None,
+    mirror: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[Split, tuple[str, ...]]:
+    """Open a source that nothing was trained on: its test split, or all of it where it has none.
+
+    Args:
+        source: as for `open_dataset`.
+        size: side in pixels that the model takes.
+        cache: as for `open_dataset`.
+        mirror: likewise.
+        progress: likewise.
+
+    Returns:
+        The pictures, and the source's own classes in label order.
+
+    Raises:
+        SourceError: the source cannot be read.
+        OutputError: the cache cannot be written.
+    """
+    opened = source if isinstance(source, Source) else sources.open_source(source, mirror=mirror)
+    store = open_store(opened, size=size, cache=cache, progress=progress)
+    tested = np.flatnonzero(store.splits == SPLIT_CODES["test"])
+    indices = tested if len(tested) else np.arange(len(store))
+    return Split("test", store.images, store.labels, indices), store.class_names
 
 
 _Indices = NDArray[np.int64]
