@@ -379,6 +379,7 @@ def start(script: str, cache: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -422,7 +423,7 @@ def test_an_interrupted_preparation_cleans_up(tmp_path: Path) -> None:
     with start(WAITING, tmp_path) as process:
         wait_for(process, "waiting")
         workers = psutil.Process(process.pid).children()
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does on Ctrl-C
         errors = process.communicate()[1]
     assert process.returncode != 0
     assert errors.rstrip().endswith("KeyboardInterrupt")
