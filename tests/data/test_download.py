@@ -3,6 +3,7 @@
 import hashlib
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -92,6 +93,13 @@ def test_a_download_is_checked_kept_and_not_repeated(server, content, tmp_path):
     assert path == tmp_path / "cache/downloads" / FILE
     assert leftovers(tmp_path) == [FILE, f"{FILE}.lock"]
     assert fetch("cifar10", mirror=server.address) == path
+    assert server.requests == [None]
+
+
+def test_two_at_once_download_once(server, content):
+    with ThreadPoolExecutor(2) as pool:
+        paths = list(pool.map(lambda _: fetch("cifar10", mirror=server.address), range(2)))
+    assert paths[0].read_bytes() == content
     assert server.requests == [None]
 
 

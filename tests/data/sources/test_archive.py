@@ -134,9 +134,11 @@ def test_a_truncated_archive_gives_one_line(write_tar, write_zip, rng, name, sha
         read(path)
 
 
-def test_a_tar_cut_between_two_members_is_noticed(write_tar, png):
-    path = write_tar({"cat/1.png": bytes(512), "dog/2.png": png})
-    path.write_bytes(path.read_bytes()[: 512 + 512])
+@pytest.mark.parametrize("name", ["cat/1.png", f"cat/{'x' * 120}.png"])
+def test_a_tar_cut_between_two_members_is_noticed(write_tar, png, name):
+    path = write_tar({name: b"1" * 512, "dog/2.png": png})
+    raw = path.read_bytes()
+    path.write_bytes(raw[: raw.index(b"1" * 512) + 512])
     with pytest.raises(SourceError, match="truncated"):
         read(path)
 

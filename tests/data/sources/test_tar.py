@@ -60,6 +60,13 @@ def test_it_agrees_with_tarfile_on_strange_headers_with_a_right_checksum(header,
     assert_agrees(bytes(strange))
 
 
+def test_it_leaves_a_name_in_two_parts_to_the_library():
+    info = tarfile.TarInfo("f" * 60 + "/" + "x" * 60)
+    header = info.tobuf(tarfile.USTAR_FORMAT)
+    assert header[345:346] == b"f"
+    assert parse_plain(header) is None
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_it_answers_for_the_headers_that_matter(form):
     file = tarfile.TarInfo("train/cat/0001.jpg")
