@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -166,10 +167,11 @@ def test_a_refusing_server_gives_one_line(server, status):
 
 
 def test_without_a_network_the_line_says_what_to_do(server):
-    address = server.address
-    server.server_close()
-    with pytest.raises(SourceError, match=r"refused.*TENFOLD_MIRROR, or the path of an archive"):
-        fetch("cifar10", mirror=address)
+    with socket.socket() as free:  # a port that is taken and not listened on
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(SourceError, match=r"refused.*TENFOLD_MIRROR, or the path of an arch"):
+            fetch("cifar10", mirror=address)
 
 
 def test_the_environment_may_name_the_mirror(server, content, monkeypatch):
