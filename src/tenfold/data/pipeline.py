@@ -7,6 +7,7 @@ stream that starts at step ``s`` continues one that was cut off there, to the bi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -55,7 +56,9 @@ class TrainingOrder:
 
 @lru_cache(maxsize=2)  # the epoch that ends and the one that begins, while batches are read ahead
 def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    return np.random.default_rng((seed, epoch)).permutation(count)
+    positions = np.random.default_rng((seed, epoch)).permutation(count)
+    positions.flags.writeable = False  # what is handed out is a view of what is cached
+    return positions
 
 
 def training_batches(
@@ -83,27 +86,16 @@ def training_batches(
         Batches of pictures, float32 (B, H, W, C), and one-hot labels, float32 (B, classes).
     """
 
-    def gather(step: int) -> tuple[Any, ...]:
-        positions = order.positions(int(step))
-        epoch = np.int64(int(step) // order.steps_per_epoch)
-        return *split.gather(positions), positions, epoch
-
-    def finish(step: Any) -> tuple[Any, Any]:
-        pixels, labels, positions, epoch = tf.numpy_function(
-            gather, [step], [tf.uint8, tf.int32, tf.int64, tf.int64], stateful=False
-        )
-        pixels = tf.ensure_shape(pixels, (None, *split.images.shape[1:]))
-        labels = tf.one_hot(tf.ensure_shape(labels, (None,)), classes)
-        pictures = tf.cast(pixels, tf.float32)
+    def make(step: Any) -> tuple[Any, Any]:
+        pictures, labels, positions = _gather(split, order.positions, step)
+        labels = tf.one_hot(labels, classes)
         if augment is not None:
-            positions = tf.ensure_shape(positions, (None,))
-            epoch = tf.ensure_shape(epoch, ())
+            epoch = step // order.steps_per_epoch
             seed = tf.constant(order.seed, tf.int64)
             pictures, labels = augment(pictures, labels, ids=positions, epoch=epoch, seed=seed)
         return normalization.apply(pictures), labels
 
-    stream = tf.data.Dataset.range(first_step, first_step + steps)
-    return _bounded(stream.map(finish, num_parallel_calls=1, deterministic=True))
+    return _stream(tf.data.Dataset.range(first_step, first_step + steps), make)
 
 
 def evaluation_batches(
@@ -121,25 +113,43 @@ def evaluation_batches(
         Batches of pictures, float32 (B, H, W, C), and labels.
     """
 
-    def gather(start: int) -> tuple[Any, ...]:
-        stop = min(int(start) + batch_size, len(split))
-        return split.gather(np.arange(int(start), stop))
+    def positions(start: int) -> NDArray[np.int64]:
+        return np.arange(start, min(start + batch_size, len(split)))
 
-    def finish(start: Any) -> tuple[Any, Any]:
-        pixels, labels = tf.numpy_function(gather, [start], [tf.uint8, tf.int32], stateful=False)
-        pixels = tf.ensure_shape(pixels, (None, *split.images.shape[1:]))
-        labels = tf.ensure_shape(labels, (None,))
+    def make(start: Any) -> tuple[Any, Any]:
+        pictures, labels, _ = _gather(split, positions, start)
         if one_hot is not None:
             labels = tf.one_hot(labels, one_hot)
-        return normalization.apply(tf.cast(pixels, tf.float32)), labels
+        return normalization.apply(pictures), labels
 
-    stream = tf.data.Dataset.range(0, len(split), batch_size)
-    return _bounded(stream.map(finish, num_parallel_calls=1, deterministic=True))
+    return _stream(tf.data.Dataset.range(0, len(split), batch_size), make)
 
 
-def _bounded(stream: tf.data.Dataset) -> tf.data.Dataset:
-    """Read a few batches ahead, and no more: tf.data would otherwise tune its buffers upwards."""
+def _gather(
+    split: Split, positions_of: Callable[[int], NDArray[np.int64]], index: Any
+) -> tuple[Any, Any, Any]:
+    """Read the pictures that an index stands for, from within a graph.
+
+    Returns:
+        Pixel values, float32 (B, H, W, C), classes, int32 (B,), and positions, int64 (B,).
+    """
+
+    def gather(index: np.int64) -> tuple[Any, ...]:
+        positions = positions_of(int(index))
+        return *split.gather(positions), positions
+
+    pixels, labels, positions = tf.numpy_function(
+        gather, [index], [tf.uint8, tf.int32, tf.int64], stateful=False
+    )
+    pixels = tf.ensure_shape(pixels, (None, *split.images.shape[1:]))
+    labels, positions = (tf.ensure_shape(values, (None,)) for values in (labels, positions))
+    return tf.cast(pixels, tf.float32), labels, positions
+
+
+def _stream(indices: tf.data.Dataset, make: Callable[[Any], tuple[Any, Any]]) -> tf.data.Dataset:
+    """Make a batch of each index, reading a few ahead: tf.data would tune its buffers upwards."""
     options = tf.data.Options()
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1  # the cores belong to the training step
-    return stream.prefetch(_AHEAD).with_options(options)
+    batches = indices.map(make, num_parallel_calls=1, deterministic=True)
+    return batches.prefetch(_AHEAD).with_options(options)

@@ -51,6 +51,9 @@ def fit(
     The optimizer sees the training split, early stopping the validation split, and nothing here
     the test split. After each epoch the validation split is evaluated in batches.
 
+    Random numbers follow from the recipe's seed, through the network's layers, the order and the
+    augmentation; the process's own generators are neither read nor seeded.
+
     Args:
         network: from `tenfold.models.build_network`, for the dataset's size and classes.
         recipe: what to do.
@@ -58,8 +61,6 @@ def fit(
         normalization: how pixels become the network's input.
         callbacks: Keras callbacks, called in their order.
     """
-    # Layers have seeds of their own; this is for whatever else draws a random number.
-    keras.utils.set_random_seed(recipe.seed)
     order = training_order(recipe, dataset)
     steps = order.steps_per_epoch * recipe.training.epochs
     trainee = Trainee(network, recipe, steps)

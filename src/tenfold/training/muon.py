@@ -14,11 +14,12 @@ class Muon(keras.optimizers.Muon):  # type: ignore[misc]
 
     Keras's own Muon treats matrices so, and leaves everything else to AdamW. Here the filters of a
     convolution, (height, width, in, out), count as a matrix of (height * width * in, out) too, as
-    in the original; biases, batch normalization and the layer called ``logits`` stay with AdamW.
+    in the original. Biases, batch normalization and depthwise filters, (height, width, in, 1), are
+    no matrices: they stay with AdamW, as does every dense layer named in ``exclude_layers``.
     """
 
     def _should_use_adamw(self, variable: Any) -> bool:
-        if len(variable.shape) == 4:
+        if len(variable.shape) == 4 and variable.shape[-1] > 1:
             return False
         return bool(super()._should_use_adamw(variable))
 

@@ -15,8 +15,8 @@ from tenfold.run import Run
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Appends a record every ``every`` steps and after each epoch, and ends a hopeless training.
 
-    ``loss`` and ``accuracy`` are means over the epoch so far. ``images_per_second`` counts the
-    training alone: validation has its own time.
+    ``loss`` and ``accuracy`` are means over the epoch so far. ``learning_rate`` is the one that the
+    next step takes. ``images_per_second`` counts the training alone: validation has its own time.
 
     Args:
         run: whose metrics file it is.
@@ -25,7 +25,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         every: steps between two records.
 
     Raises:
-        RunError: from within ``fit``, as soon as the loss is no longer a number.
+        RunError: from within ``fit``, after the first step whose loss is no number.
         OutputError: from within ``fit``: the disk takes no more.
     """
 
@@ -50,11 +50,17 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Record the step where one is due."""
+        logs = logs or {}
         self.steps += 1
         self._last_step_ended = time.perf_counter()
+        if not math.isfinite(logs["loss"]):
+            raise RunError(
+                f"the loss is no longer a number after step {self.steps}: the training diverged; "
+                "lower optimizer.learning_rate, or set optimizer.clip_norm=1"
+            )
         if self.steps % self._every == 0:
             seen = min((batch + 1) * self._batch_size, self._pictures)
-            training = self._training(logs or {}, seen)
+            training = self._training(logs, seen)
             done = self._epoch + seen / self._pictures
             self._run.record({"event": "step", "step": self.steps, "epoch": done, **training})
 
@@ -76,11 +82,6 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self._run.record(record)
 
     def _training(self, logs: Mapping[str, float], seen: int) -> dict[str, float]:
-        if not math.isfinite(logs["loss"]):
-            raise RunError(
-                f"the loss is no longer a number after step {self.steps}: the training diverged; "
-                "lower optimizer.learning_rate, or set optimizer.clip_norm=1"
-            )
         return {
             "loss": logs["loss"],
             "accuracy": logs["accuracy"],

@@ -10,6 +10,9 @@ from keras import ops
 
 from tenfold.recipe import ScheduleSection
 
+_ONE_CYCLE_START = 1 / 25
+"""Where one-cycle begins, as a share of the peak."""
+
 
 @keras.saving.register_keras_serializable("tenfold")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -19,12 +22,14 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
     end. With ``t`` in [0, 1] the progress through the steps that remain, it is then
 
     - constant: ``peak``;
-    - linear: from ``peak`` to ``final * peak``, ``peak * (1 - (1 - final) * t)``;
+    - linear: ``peak * (1 - (1 - final) * t)``;
     - cosine: ``peak * (final + (1 - final) * (1 + cos(pi t)) / 2)`` (Loshchilov and Hutter, 2017);
-    - one-cycle: the cosine shape, with a warm-up that follows a cosine too, from ``peak / 25``
+    - one-cycle: the cosine shape, with a warm-up that follows a cosine too, from ``peak / 25``:
+      ``peak * (1 - 24/25 * (1 + cos(pi u)) / 2)``, ``u`` in [0, 1] the progress through the warm-up
       (Smith and Topin, 2018).
 
-    The last step still moves: ``t`` reaches 1 one step after it.
+    No step is wasted on a rate of 0: the first has its share of the climb already, and ``t``
+    reaches 1, hence the rate ``final * peak``, one step after the last.
 
     Args:
         section: the recipe's schedule section.
@@ -42,11 +47,9 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         step = ops.cast(step, "float32")
         rising = self.section.warmup * self.steps
         if self.section.name == "one-cycle" and rising:
-            start = 1 / 25
-            climbed = ops.minimum(step / rising, 1.0)
-            warm = start + (1 - start) * (1 - ops.cos(math.pi * climbed)) / 2
+            left = (1 + ops.cos(math.pi * ops.minimum(step / rising, 1.0))) / 2
+            warm = 1 - (1 - _ONE_CYCLE_START) * left
         elif rising:
-            # Step 0 moves already: its rate is one step's share of the climb.
             warm = ops.minimum((step + 1) / rising, 1.0)
         else:
             warm = ops.ones(())
