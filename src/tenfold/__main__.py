@@ -1,0 +1,5 @@
+"""``python -m tenfold`` is the command line."""
+
+from tenfold.cli import main
+
+main()
