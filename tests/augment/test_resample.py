@@ -103,3 +103,10 @@ def test_what_only_moves_pixels_is_exact(fill: Fill, shape: tuple[int, int]) -> 
     mirrored[:, 0, 0] = -1.0
     assert np.array_equal(resample(pictures, identity(3), fill), pictures)
     assert np.array_equal(resample(pictures, mirrored, fill), pictures[:, :, ::-1])
+
+
+def test_wrap_stays_inside_where_rounding_reaches_the_far_edge() -> None:
+    # -1e-9 modulo 1 is 1 in float32, which is no pixel of a picture one pixel wide.
+    hair = identity(1)
+    hair[0, 0, 2] = -1e-9
+    assert resample(np.full((1, 1, 1, 1), 5, np.float32), hair, "wrap").numpy().item() == 5.0
