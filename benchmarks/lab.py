@@ -2,8 +2,8 @@
 
     python benchmarks/lab.py [SOURCE] [--seeds 3] [--recipes lab-1 lab-2 lab-2-original]
 
-No picture is held out for validation, so that lab-1 and lab-2 train on all 50,000. The recipes were
-chosen before, on a validation split; nothing is chosen here. Every training is a process of its own.
+No picture is held out for validation, so lab-1 and lab-2 train on all 50,000. The recipes were
+chosen before, on a validation split; nothing is chosen here. Each training is a process of its own.
 """
 
 from __future__ import annotations
