@@ -23,7 +23,7 @@ def build_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     section = recipe.optimizer
     settings: dict[str, Any] = {
         "learning_rate": Schedule(recipe.schedule, section.learning_rate, steps),
-        "weight_decay": section.weight_decay or None,
+        "weight_decay": section.weight_decay,
         "global_clipnorm": section.clip_norm,
         "use_ema": recipe.training.average > 0,
         "ema_momentum": recipe.training.average or 0.99,
@@ -37,13 +37,11 @@ def build_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         case "adamw":
             optimizer = keras.optimizers.AdamW(**settings)
         case "muon":
-            settings["weight_decay"] = section.weight_decay  # Keras's Muon multiplies by it
             optimizer = Muon(
                 momentum=section.momentum,
                 exclude_layers=["logits"],
                 adam_weight_decay=section.weight_decay,
                 **settings,
             )
-    if section.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
+    optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     return optimizer
