@@ -120,6 +120,18 @@ class Run(run.Run):
         return open_for_test(source, size=self.preprocessing()["size"], progress=progress)
 
 
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended a training.
+
+    Attributes:
+        run: the unfinished run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+
 def train(
     source: str | Path | Dataset = "digits",
     recipe: str | Path | Recipe = DEFAULT_RECIPE,
@@ -129,6 +141,7 @@ def train(
     mirror: str | None = None,
     callbacks: Callable[[Dataset, Recipe], Sequence[keras.callbacks.Callback]] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
+    download_progress: Callable[[int, int | None], None] | None = None,
 ) -> Run:
     """Train a recipe on a source, test it once, and leave a run folder.
 
@@ -143,11 +156,14 @@ def train(
         mirror: where to download a named source from instead of the official site.
         callbacks: given the dataset and the recipe, makes Keras callbacks to train with.
         progress: told how many pictures are decoded, and of how many.
+        download_progress: told how many bytes are downloaded, and of how many.
 
     Returns:
         The finished run.
 
     Raises:
+        TrainingInterrupted: Ctrl-C came after the run's folder was made. A network that was being
+            trained is saved in it as it was.
         TenfoldError: the source, the recipe or the place for the run is at fault; one line.
     """
     if isinstance(recipe, Recipe):
@@ -159,14 +175,23 @@ def train(
         dataset = source
     else:
         options = {**recipe.data.model_dump(exclude={"normalization"}), "seed": recipe.seed}
-        dataset = open_dataset(source, **options, mirror=mirror, progress=progress)
+        dataset = open_dataset(
+            source,
+            **options,
+            mirror=mirror,
+            progress=progress,
+            download_progress=download_progress,
+        )
     if recipe.training.early_stopping is not None and not len(dataset.validation):
         raise RecipeError(
             f"training.early_stopping watches the validation split, and {dataset.source} has none; "
             "set data.validation=0.1, or training.early_stopping=none"
         )
     new = Run(run.Run.create(Path(out) if out is not None else None, recipe.name).path)
-    return _train(new, dataset, recipe, callbacks)
+    try:
+        return _train(new, dataset, recipe, callbacks)
+    except KeyboardInterrupt:
+        raise TrainingInterrupted(new) from None
 
 
 def load_run(path: str | Path = "latest") -> Run:

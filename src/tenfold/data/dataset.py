@@ -139,6 +139,7 @@ def open_dataset(
     cache: Path | None = None,
     mirror: str | None = None,
     progress: Progress | None = None,
+    download_progress: Progress | None = None,
 ) -> Dataset:
     """Open a source as a dataset, decoding it into a store the first time.
 
@@ -159,6 +160,7 @@ def open_dataset(
         cache: folder that holds Tenfold's caches; None: TENFOLD_CACHE, or the system's.
         mirror: where to download a source from, instead of its official place.
         progress: called with the number of pictures decoded and the number expected, or None.
+        download_progress: called with bytes likewise, where the source must be downloaded.
 
     Raises:
         SourceError: the source cannot be read, or cannot be split: fewer pictures than classes,
@@ -166,7 +168,10 @@ def open_dataset(
         RecipeError: ``rows`` is less than the number of classes.
         OutputError: the cache cannot be written.
     """
-    opened = source if isinstance(source, Source) else sources.open_source(source, mirror=mirror)
+    if isinstance(source, Source):
+        opened = source
+    else:
+        opened = sources.open_source(source, mirror=mirror, progress=download_progress)
     size = size or opened.native_size or DEFAULT_SIZE
     store = open_store(opened, size=size, cache=cache, progress=progress)
     train, valid, tested = _split(store, opened.name, validation, test, seed)
