@@ -11,7 +11,7 @@ Example::
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ __all__ = [
     "train",
 ]
 
-__version__ = metadata.version("tenfold")
-
 _HOMES = {
     "Dataset": "tenfold.data.dataset",
     "Recipe": "tenfold.recipe",
@@ -47,6 +45,10 @@ _HOMES = {
 
 # Imported when first used: TensorFlow alone takes seconds, and most commands do without it.
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tenfold")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

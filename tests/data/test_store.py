@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tenfold.data import prepare as prepare_module
+from tenfold.data.cache import cache_folder
 from tenfold.data.sources.base import Picture, Source
-from tenfold.data.store import Store, cache_folder, open_store
+from tenfold.data.store import Store, open_store
 from tenfold.errors import OutputError, SourceError
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tenfold.data.store import cache_folder
+from tenfold.data.cache import cache_folder
 from tenfold.errors import SourceError
 from tenfold.files import translate_output_errors
 

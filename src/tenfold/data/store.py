@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from tenfold import machine
 from tenfold.data import decode
+from tenfold.data.cache import cache_folder
 from tenfold.data.prepare import FORMAT_VERSION, Progress, checksum, prepare
 from tenfold.data.sources.base import Source
 from tenfold.errors import OutputError
@@ -109,17 +108,6 @@ def open_store(
                 store = _read(path)
                 assert store is not None, path  # noqa: S101 - it was written whole
     return store
-
-
-def cache_folder(cache: Path | None = None) -> Path:
-    """Where Tenfold keeps what it can make again.
-
-    That is ``cache`` where given, else the environment variable TENFOLD_CACHE, else the system's
-    cache folder for this user.
-    """
-    if cache is not None:
-        return Path(cache)
-    return Path(os.environ.get("TENFOLD_CACHE") or platformdirs.user_cache_dir("tenfold"))
 
 
 def _key(fingerprint: str, size: int) -> str:

@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from tenfold.data.download import fetch
 from tenfold.data.sources import cifar
 from tenfold.data.sources._layout import PICTURE_SUFFIXES
 from tenfold.data.sources.archive import ARCHIVE_SUFFIXES, ArchiveSource
@@ -61,9 +62,6 @@ def open_source(
         case "digits":
             return DigitsSource()
         case "cifar10" | "cifar100":
-            # Not on top: it keeps its files in the cache next to the store, which reads sources.
-            from tenfold.data.download import fetch
-
             archive = fetch(spec, mirror=mirror, progress=progress)
             version = cifar.recognize_archive(archive)
             if version is None:
