@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from tenfold.data.normalization import Normalization
     from tenfold.models.predict import Predict
 
-DEFAULT_RECIPE = "lab-2"
+
+def default_recipe(source: str | Path | Dataset) -> str:
+    """The name of the recipe that a source is trained with unless another is asked for.
+
+    Digits have one of their own: a mirrored 2 is no digit, and a few hundred pictures of 8x8 want
+    more epochs of smaller batches.
+    """
+    kind = source.kind if isinstance(source, Dataset) else str(source)
+    return "digits" if kind == "digits" else "lab-2"
 
 
 class Run(run.Run):
@@ -134,7 +142,7 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 def train(
     source: str | Path | Dataset = "digits",
-    recipe: str | Path | Recipe = DEFAULT_RECIPE,
+    recipe: str | Path | Recipe | None = None,
     *,
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
@@ -150,7 +158,8 @@ def train(
     Args:
         source: a name, a path, or a dataset from `tenfold.open_dataset`, whose splits are then
             used as they are, whatever the recipe's data section says of them.
-        recipe: the name of a shipped one, the path of a TOML file, or a recipe.
+        recipe: the name of a shipped one, the path of a TOML file, or a recipe; None: see
+            `default_recipe`.
         overrides: ``section.key=value`` texts that change it.
         out: the run's folder; None: a new one under ``runs/``.
         mirror: where to download a named source from instead of the official site.
@@ -169,7 +178,7 @@ def train(
     if isinstance(recipe, Recipe):
         recipe = recipe.overridden(overrides)
     else:
-        recipe = load_recipe(recipe, overrides)
+        recipe = load_recipe(recipe or default_recipe(source), overrides)
     _check_model(recipe)
     if isinstance(source, Dataset):
         dataset = source

@@ -44,8 +44,13 @@ RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe's name, or a .toml file.")
 ]
 RecipeOption = Annotated[
-    str,
-    typer.Option("--recipe", "-r", metavar="RECIPE", help="A recipe's name, or a .toml file."),
+    str | None,
+    typer.Option(
+        "--recipe",
+        "-r",
+        metavar="RECIPE",
+        help="A recipe's name, or a .toml file; where left out, lab-2, or digits for digits.",
+    ),
 ]
 SetOption = Annotated[
     list[str],

@@ -36,7 +36,7 @@ def _number(purpose: str) -> Any:
 
 def train(
     source: SourceArgument = "digits",
-    recipe: RecipeOption = "lab-2",
+    recipe: RecipeOption = None,
     set_: SetOption = [],  # noqa: B006  # Typer reads the default, nothing changes it
     rows: Annotated[int | None, _number("Use at most N training pictures.")] = None,
     test_rows: Annotated[int | None, _number("Use at most N test pictures.")] = None,
