@@ -7,7 +7,7 @@ its folder alone.
 
 from __future__ import annotations
 
-import difflib
+import reprlib
 import tomllib
 from collections.abc import Iterable
 from importlib import resources
@@ -18,9 +18,11 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tenfold.errors import RecipeError
+from tenfold.suggestions import did_you_mean, did_you_mean_setting
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
@@ -28,7 +30,8 @@ NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 class _Section(BaseModel):
     """Settings of one section: unknown keys are errors, values never change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # Strict, because TOML has types: "5" and true are no numbers.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, strict=True)
 
 
 class ModelSection(_Section):
@@ -57,8 +60,10 @@ class DataSection(_Section):
     """Share of the training pictures held out, where the source has no validation split."""
     test: BelowOne = 0.2
     """Share of all pictures held out for the test, where the source has no test split."""
-    rows: Annotated[int, Field(ge=1)] | None = None
-    test_rows: Annotated[int, Field(ge=1)] | None = None
+    rows: Count | None = None
+    """The most training pictures; None: all. Every class keeps its share."""
+    test_rows: Count | None = None
+    """The most test pictures, likewise."""
 
 
 class AugmentationSection(_Section):
@@ -124,7 +129,7 @@ class TrainingSection(_Section):
     label_smoothing: BelowOne = 0.0
     average: BelowOne = 0.0
     """Decay of the moving average of the weights that is evaluated and saved; 0 is off."""
-    early_stopping: Annotated[int, Field(ge=1)] | None = None
+    early_stopping: Count | None = None
     """Stop after this many epochs without a better validation loss, and keep the best weights."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
 
@@ -166,7 +171,7 @@ class Recipe(_Section):
 def shipped() -> dict[str, Path]:
     """Names of the recipes that Tenfold ships, and where each lies, sorted by name."""
     folder = Path(str(resources.files("tenfold"))) / "recipes"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return dict(sorted((path.stem, path) for path in folder.glob("*.toml")))
 
 
 def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -184,10 +189,10 @@ def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Reci
     path = _find(name_or_path)
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {path} is not valid TOML: {error}; mend that line") from None
     except OSError as error:
         raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"recipe {path} is not valid TOML: {error}; mend that line") from None
     settings.setdefault("name", path.stem)
     for override in overrides:
         _apply(settings, override)
@@ -212,7 +217,7 @@ def _find(name_or_path: str | Path) -> Path:
             return path
         raise RecipeError(f"no recipe file at {path}; check the path")
     raise RecipeError(
-        f"no recipe called '{name_or_path}'{_suggest(str(name_or_path), recipes)}; "
+        f"no recipe called '{name_or_path}'{did_you_mean(str(name_or_path), recipes)}; "
         f"there are {', '.join(recipes)}, or give the path of a .toml file"
     )
 
@@ -220,40 +225,66 @@ def _find(name_or_path: str | Path) -> Path:
 def _apply(settings: dict[str, Any], override: str) -> None:
     """Change one setting in place from a ``section.key=value`` text."""
     key, separator, text = override.partition("=")
-    parts = key.strip().split(".")
+    parts = [part.strip() for part in key.split(".")]
     if not separator or not all(parts) or len(parts) > 2:
         raise RecipeError(
             f"override '{override}' is not section.key=value; "
             "write it like --set optimizer.learning_rate=0.01"
         )
+    if any("\ud800" <= character <= "\udfff" for character in override):
+        raise RecipeError(f"override {override!a} holds bytes that are not UTF-8; retype it")
     table = settings
     for part in parts[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise RecipeError(f"override '{override}': '{part}' is not a section")
-    if text.strip().lower() == "none":
-        table[parts[-1]] = None
-    else:
-        table[parts[-1]] = _parse_value(text.strip())
+            raise RecipeError(f"override '{override}': '{part}' is a setting, and no section")
+    table[parts[-1]] = _parse_value(text.strip())
 
 
 def _parse_value(text: str) -> Any:
+    if text.lower() == "none":
+        return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return text  # a bare word, as in model.name=lab-1
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+_RULES = {
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "finite_number": "must be finite",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge:.10g}",
+    "greater_than": "must be above {gt:.10g}",
+    "less_than_equal": "must be at most {le:.10g}",
+    "less_than": "must be below {lt:.10g}",
+    "model_type": "is a section, set one of its keys",
+}
+"""What pydantic's kinds of errors mean to a user."""
 
 
 def _explain(error: ValidationError) -> Iterable[str]:
-    """One phrase for each problem: the key, what was received, and the rule it breaks."""
+    """One phrase for each problem: the key, the rule that it breaks, and what was received."""
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            yield f"unknown setting '{key}'{_suggest(key, _all_keys())}"
+            yield f"unknown setting '{key}'{did_you_mean_setting(key, _all_keys())}"
         elif not key:
             yield problem["msg"].removeprefix("Value error, ")
         else:
-            yield f"{key} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+            rule = _RULES[problem["type"]].format(**problem.get("ctx", {}))
+            yield f"{key} {rule}. Received: {_as_toml(problem['input'])}"
+
+
+def _as_toml(value: Any) -> str:
+    """A value as it is written in a recipe, shortened where it is long."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return reprlib.repr(value)
 
 
 def _all_keys() -> list[str]:
@@ -265,8 +296,3 @@ def _all_keys() -> list[str]:
         else:
             keys.append(name)
     return keys
-
-
-def _suggest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""

@@ -7,7 +7,6 @@ Keras layers only, so a saved one opens with plain ``keras.models.load_model``.
 
 from __future__ import annotations
 
-import difflib
 from typing import Literal
 
 import keras
@@ -16,6 +15,7 @@ from tenfold.errors import RecipeError
 from tenfold.models import lab_1, lab_2
 from tenfold.models._parts import Parts
 from tenfold.recipe import ModelSection
+from tenfold.suggestions import did_you_mean
 
 _LAYERS_OF_INTEREST = {
     "lab-1": lab_1.LAYERS_OF_INTEREST,
@@ -66,8 +66,7 @@ def build_network(
 def _known(name: str) -> str:
     if name in _LAYERS_OF_INTEREST:
         return name
-    close = difflib.get_close_matches(name, _LAYERS_OF_INTEREST, n=1)
-    hint = f" (did you mean '{close[0]}'?)" if close else ""
+    hint = did_you_mean(name, _LAYERS_OF_INTEREST)
     raise RecipeError(
         f"model.name: there is no network called '{name}'{hint}; "
         f"there are {', '.join(_LAYERS_OF_INTEREST)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -17,6 +16,7 @@ from tenfold.data.sources.folder import FolderSource
 from tenfold.data.sources.npz import NpzSource
 from tenfold.data.sources.table import TABLE_SUFFIXES, TableSource
 from tenfold.errors import SourceError
+from tenfold.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from tenfold.data.download import Progress
@@ -73,9 +73,10 @@ def open_source(
             return CifarSource(found[1], found[0])
         return FolderSource(path)
     if not path.is_file():
+        names = get_args(SourceName)
         raise SourceError(
-            f"no source at {path}{_suggestion(str(spec))}; give {_KINDS}, or one of the names "
-            f"{', '.join(get_args(SourceName))}"
+            f"no source at {path}{did_you_mean(str(spec).lower(), names)}; give {_KINDS}, or one "
+            f"of the names {', '.join(names)}"
         )
     return _open_file(path)
 
@@ -94,8 +95,3 @@ def _open_file(path: Path) -> Source:
             f"{path} is a single picture; a source is {_KINDS} with pictures of several classes"
         )
     raise SourceError(f"{path} is of no type that can be read; give {_KINDS}")
-
-
-def _suggestion(word: str) -> str:
-    close = difflib.get_close_matches(word.lower(), get_args(SourceName), n=1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
