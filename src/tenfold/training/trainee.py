@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
 
 from tenfold.models.forward import forward_function
 from tenfold.recipe import Recipe
@@ -26,8 +27,8 @@ class Trainee(keras.Model):  # type: ignore[misc]  # Keras ships no types
     def __init__(self, network: keras.Model, recipe: Recipe, steps: int) -> None:
         super().__init__(name="trainee")
         self.network = network
-        doubled = recipe.training.loss == "doubled-softmax"
-        self._forward = forward_function(network, "probabilities" if doubled else "logits")
+        self._forward = forward_function(network, "logits")
+        self._doubled = recipe.training.loss == "doubled-softmax"
         self.compile(
             optimizer=build_optimizer(recipe, steps),
             loss=keras.losses.CategoricalCrossentropy(
@@ -43,5 +44,14 @@ class Trainee(keras.Model):  # type: ignore[misc]  # Keras ships no types
         self.built = True
 
     def call(self, pictures: Any, training: bool = False) -> Any:
-        """Logits, float32 (N, classes), of normalized pictures, float32 (N, size, size, 3)."""
-        return self._forward(pictures, training)
+        """What the loss takes for logits, float32 (N, classes).
+
+        Args:
+            pictures: normalized, float32 (N, size, size, 3).
+            training: whether dropout acts and batch normalization uses the batch's statistics.
+        """
+        logits = self._forward(pictures, training)
+        if self._doubled:
+            # Not ops.softmax: Keras's loss looks for one, and takes the logits from behind it.
+            return ops.exp(ops.log_softmax(logits))
+        return logits
