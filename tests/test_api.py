@@ -1,0 +1,248 @@
+"""A whole training on the digits, checked from its folder alone and by stock Keras."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import tensor_util
+
+import tenfold
+from tenfold.api import Run, TrainingInterrupted
+from tenfold.data.dataset import Dataset, Split, open_dataset
+from tenfold.errors import RecipeError, RunError, SourceError
+from tenfold.evaluation import load_result
+from tenfold.recipe import load_recipe
+
+DOCS = Path(__file__).parent.parent / "docs"
+EPOCHS = 3
+OVERRIDES = (f"training.epochs={EPOCHS}", "training.precision=float32", "seed=4")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TENFOLD_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, _cache: None) -> Run:
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    return tenfold.train("digits", "lab-2", overrides=OVERRIDES, out=out)
+
+
+@pytest.fixture(scope="module")
+def dataset(run: Run) -> Dataset:
+    """The run's dataset, drawn again from what the run wrote down."""
+    return open_dataset(run.source()["name"], **run.source()["options"])
+
+
+@pytest.fixture(scope="module")
+def tested(dataset: Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    return dataset.test.gather(np.arange(len(dataset.test)))
+
+
+def by_stock_keras(run: Run, pixels: Any) -> NDArray[np.float32]:
+    """Probabilities by a reader that knows Keras and docs/runs.md, and nothing of Tenfold."""
+    facts = json.loads((run.path / "preprocessing.json").read_text())
+    inputs = (pixels - np.array(facts["offset"])) / np.array(facts["scale"])
+    model = keras.models.load_model(run.path / "model.keras")
+    return np.asarray(model(inputs.astype(np.float32), training=False))
+
+
+def test_a_run_leaves_every_file_of_its_description_and_no_other(run: Run) -> None:
+    described = re.findall(r"^\| `([\w.]+)/?` \|", (DOCS / "runs.md").read_text(), re.MULTILINE)
+    assert len(described) == 9
+    assert {path.name for path in run.path.iterdir()} == set(described)
+    assert run.damage is None
+
+
+def test_the_digits_are_learned(run: Run) -> None:
+    assert load_result(run).test.accuracy > 0.6  # chance is 0.1
+
+
+def test_the_test_accuracy_is_what_stock_keras_finds(run: Run, tested: Any) -> None:
+    pixels, labels = tested
+    probabilities = by_stock_keras(run, pixels)
+    test = load_result(run).test
+    assert test.count == len(labels)
+    assert test.accuracy == (probabilities.argmax(axis=1) == labels).mean()
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    assert test.loss == pytest.approx(-np.log(of_truth).mean(), rel=1e-4)
+
+
+def test_evaluating_again_gives_the_stored_result(run: Run) -> None:
+    again, stored = tenfold.load_run(run.path).evaluate(), load_result(run).test
+    assert again.confusion == stored.confusion
+    assert again.loss == pytest.approx(stored.loss, rel=1e-5)
+
+
+def test_tta_averages_over_mirror_images(run: Run, dataset: Dataset, tested: Any) -> None:
+    pixels, labels = tested
+    mirrored = np.flip(pixels, axis=2)
+    probabilities = (by_stock_keras(run, pixels) + by_stock_keras(run, mirrored)) / 2
+    evaluation = run.evaluate(dataset, tta=True)
+    assert evaluation.correct == (probabilities.argmax(axis=1) == labels).sum()
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    assert evaluation.loss == pytest.approx(-np.log(of_truth).mean(), rel=1e-4)
+    np.testing.assert_allclose(run.predict(pixels[:9], tta=True), probabilities[:9], atol=1e-5)
+
+
+def test_pictures_are_predicted_whatever_their_number(run: Run, tested: Any) -> None:
+    pixels, _ = tested
+    assert len(pixels) > 256  # more than a batch
+    np.testing.assert_allclose(run.predict(pixels), by_stock_keras(run, pixels), atol=1e-5)
+    assert run.predict(pixels[:0]).shape == (0, 10)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((2, 8, 8, 3), np.float32),
+        np.zeros((2, 9, 9, 3), np.uint8),
+        np.zeros((2, 8, 8), np.uint8),
+        np.zeros((8, 8, 3), np.uint8),
+    ],
+)
+def test_other_shapes_and_types_are_refused_with_the_rule(run: Run, images: Any) -> None:
+    with pytest.raises(ValueError, match=r"uint8 of shape \(N, 8, 8, 3\). Received: "):
+        run.predict(images)
+
+
+def test_tensorboard_holds_the_test_accuracy_once(run: Run) -> None:
+    events = EventAccumulator(str(run.tensorboard_path), size_guidance={"tensors": 0})
+    events.Reload()
+    [point] = events.Tensors("accuracy/test")
+    result = load_result(run)
+    assert point.step == result.steps
+    assert float(tensor_util.make_ndarray(point.tensor_proto)) == pytest.approx(
+        result.test.accuracy
+    )
+    assert len(events.Tensors("accuracy/validation")) == EPOCHS
+
+
+def test_metrics_and_result_agree(run: Run, dataset: Dataset) -> None:
+    metrics, result = run.metrics(), load_result(run)
+    epochs = [record for record in metrics if record["event"] == "epoch"]
+    assert [record["epoch"] for record in epochs] == list(range(1, EPOCHS + 1))
+    [test] = [record for record in metrics if record["event"] == "test"]
+    assert metrics[-1] is test
+    assert (test["accuracy"], test["loss"]) == (result.test.accuracy, result.test.loss)
+    assert result.epochs == EPOCHS
+    assert result.steps == epochs[-1]["step"] == EPOCHS * -(-len(dataset.train) // 128)
+    assert epochs[-1]["loss"] < epochs[0]["loss"]
+
+
+def test_the_folder_says_what_was_trained_on_what(run: Run, dataset: Dataset) -> None:
+    assert run.recipe() == load_recipe("lab-2", OVERRIDES)
+    sizes = {"train": len(dataset.train), "validation": len(dataset.validation)}
+    assert run.source()["splits"] == sizes | {"test": len(dataset.test)}
+    assert run.environment()["seed"] == 4
+    assert run.environment()["precision"] == load_result(run).precision == "float32"
+    assert run.preprocessing()["class_names"] == list("0123456789")
+
+
+def copied(run: Run, folder: Path, **source: Any) -> Run:
+    """A copy of the run with something else in its source.json."""
+    shutil.copytree(run.path, folder)
+    copy = tenfold.load_run(folder)
+    copy.source_path.write_text(json.dumps(copy.source() | source))
+    return copy
+
+
+def test_a_source_that_has_changed_is_not_tested_on(run: Run, tmp_path: Path) -> None:
+    copy = copied(run, tmp_path / "copy", fingerprint="f" * 64)
+    with pytest.raises(RunError, match=r"source digits has changed.*--on"):
+        copy.evaluate()
+
+
+def test_another_source_counts_whole_where_it_has_no_test_split(run: Run, tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
+    path = tmp_path / "new.npz"
+    np.savez(path, images=pictures, labels=np.array(list("70") * 6))
+    evaluation = run.evaluate(path)
+    assert evaluation.class_counts == (6, 0, 0, 0, 0, 0, 0, 6, 0, 0)  # by name, not by position
+    predicted = by_stock_keras(run, pictures).argmax(axis=1)
+    assert evaluation.correct == (predicted == np.array([7, 0] * 6)).sum()
+
+
+def test_a_class_that_the_model_does_not_know_is_refused(run: Run, dataset: Dataset) -> None:
+    strange = replace(dataset, class_names=(*"012345678", "ten"), source="strange.zip")
+    with pytest.raises(SourceError, match=r"class 'ten' of "):
+        run.evaluate(strange)
+
+
+class OnceTrained(Split):
+    """A test split that may be read only once training is done, and the model is there."""
+
+    def gather(self, positions: NDArray[np.integer]) -> Any:
+        assert self.model.is_file(), "the test split was read before training was done"  # type: ignore[attr-defined]
+        return super().gather(positions)
+
+
+def watched(dataset: Dataset, model: Path) -> Dataset:
+    split = OnceTrained(*(getattr(dataset.test, field.name) for field in fields(Split)))
+    object.__setattr__(split, "model", model)  # the dataclass is frozen
+    return replace(dataset, test=split)
+
+
+def test_a_dataset_is_trained_as_it_is_and_tested_once_training_is_done(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    few = replace(dataset, train=replace(dataset.train, indices=dataset.train.indices[:50]))
+    told: list[Any] = []
+
+    def callbacks(*arguments: Any) -> list[keras.callbacks.Callback]:
+        told.extend(arguments)
+        return []
+
+    recipe = load_recipe("lab-1", ["training.epochs=1", "data.test=0.5"])
+    given = watched(few, out / "model.keras")
+    run = tenfold.train(given, recipe, out=out, callbacks=callbacks)
+    assert told == [given, recipe]
+    result = load_result(run)
+    assert (result.steps, result.test.count) == (1, len(dataset.test))
+    assert run.evaluate(dataset).confusion == result.test.confusion
+
+
+class Interrupt(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_leaves_its_network_and_is_not_finished(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    given = watched(dataset, out / "never")
+    with pytest.raises(TrainingInterrupted) as caught:
+        tenfold.train(given, "lab-1", out=out, callbacks=lambda *_: [Interrupt()])
+    run = tenfold.load_run(out)
+    assert caught.value.run == run
+    assert not run.finished
+    assert run.predict(np.zeros((1, 8, 8, 3), np.uint8)).shape == (1, 10)
+
+
+def test_early_stopping_without_validation_pictures_is_refused_before_anything_is_made(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    none = replace(dataset.validation, indices=dataset.validation.indices[:0])
+    with pytest.raises(RecipeError, match=r"data\.validation=0\.1"):
+        tenfold.train(
+            replace(dataset, validation=none),
+            overrides=["training.early_stopping=2"],
+            out=tmp_path / "run",
+        )
+    assert not (tmp_path / "run").exists()
