@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorboard.plugins.histogram import metadata as histogram_metadata
 
+from tenfold.errors import OutputError
 from tenfold.files import translate_output_errors
 
 LARGEST_SAMPLE = 64
@@ -46,7 +48,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         every: steps between two points of the training curves.
 
     Raises:
-        OutputError: ``folder`` cannot be written to.
+        OutputError: ``folder`` cannot be written to; later, too, where the disk fills up.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         self._point_step = 0  # of the last point of the training curves, or the epoch's begin
         self._point_time = 0.0
         self._batch_time = 0.0
+        self._folder = folder
         with translate_output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._writer = tf.summary.create_file_writer(str(folder), flush_millis=10_000)
@@ -100,11 +103,10 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         network = tf.function(lambda pictures: self._network(pictures, training=False))
         shape = (None, *self._sample_inputs.shape[1:])
         graph = network.get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
-        with self._writer.as_default():
+        with self._writing():
             tf.summary.graph(graph)
             if len(self._sample_pictures):
                 tf.summary.image("samples", _tile(self._sample_pictures)[np.newaxis], step=0)
-        self._writer.flush()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Start the clock again, so that validation does not count as training time."""
@@ -124,12 +126,11 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         logs = logs or {}
         if self._step > self._point_step:
             self._write_training(logs)
-        with self._writer.as_default(step=self._step):
+        with self._writing(self._step):
             for name in ("accuracy", "loss"):
                 if f"val_{name}" in logs:
                     tf.summary.scalar(f"{name}/validation", logs[f"val_{name}"])
             self._write_activations()
-        self._writer.flush()
 
     def write_test(self, accuracy: float, step: int) -> None:
         """Write ``accuracy/test`` and close the files: once, when all training is done.
@@ -138,19 +139,33 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
             accuracy: share of correct pictures of the test split.
             step: steps that were trained.
         """
-        with self._writer.as_default():
-            tf.summary.scalar("accuracy/test", accuracy, step=step)
-        self._writer.close()
+        with self._writing(step):
+            tf.summary.scalar("accuracy/test", accuracy)
+            self._writer.close()
 
     def _write_training(self, logs: Mapping[str, float]) -> None:
         images = (self._step - self._point_step) * self._batch_size
         seconds = self._batch_time - self._point_time
-        with self._writer.as_default(step=self._step):
+        with self._writing(self._step):
             tf.summary.scalar("accuracy/train", logs["accuracy"])
             tf.summary.scalar("loss/train", logs["loss"])
             tf.summary.scalar("learning_rate", self.model.optimizer.learning_rate)
             tf.summary.scalar("images_per_second", images / seconds)
         self._point_step, self._point_time = self._step, time.perf_counter()
+
+    @contextmanager
+    def _writing(self, step: int | None = None) -> Iterator[None]:
+        """Write to the event files at a step, and see to it that it arrives there."""
+        try:
+            with self._writer.as_default(step=step):  # which flushes at its end
+                yield
+        except tf.errors.OpError as error:
+            if str(self._folder) not in error.message:
+                raise
+            raise OutputError(
+                f"cannot write {self._folder}: the disk is full or takes no more; free some "
+                "space, or choose another place"
+            ) from error
 
     def _write_activations(self) -> None:
         if self._activations is None:
