@@ -190,7 +190,7 @@ def test_a_file_that_is_no_text_gives_one_line(tmp_path: Path):
 def test_an_unknown_recipe_is_answered_with_those_there_are():
     with pytest.raises(RecipeError, match=r"no recipe called 'lab2' \(did you mean 'lab-2'\?\)"):
         load_recipe("lab2")
-    with pytest.raises(RecipeError, match="there are .*lab-1, .*or give the path"):
+    with pytest.raises(RecipeError, match=r"there are .*lab-1, .*or give the path"):
         load_recipe("imagenet")
     with pytest.raises(RecipeError, match=r"no recipe file at gone\.toml"):
         load_recipe("gone.toml")

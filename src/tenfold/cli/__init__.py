@@ -6,6 +6,7 @@ Whatever takes long to import is imported inside the command that needs it, so t
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -21,6 +22,18 @@ from tenfold.errors import TenfoldError
 __all__ = ["app", "invoke", "main"]
 
 _OUR_FAULT, _INPUT_FAULT, _INTERRUPTED = 1, 2, 130
+
+# What no code of ours can cause, and only the user can mend, wherever it comes up.
+_UNUSABLE = {
+    errno.ENOSPC: "free some space, or choose another place",
+    errno.EDQUOT: "free some space, or choose another place",
+    errno.EACCES: "choose another path, or ask for access to it",
+    errno.EPERM: "choose another path, or ask for access to it",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "its links lead in a circle; choose another path",
+    errno.EIO: "the disk or the connection to it fails; choose another path",
+    errno.ESTALE: "the connection to its disk is lost; choose another path",
+}
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -53,7 +66,12 @@ def options(
 
 def main() -> NoReturn:
     """Run the command line, and leave with its exit code."""
-    sys.exit(invoke(sys.argv[1:]))
+    code = invoke(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # was told of; Python would try again at its end, and change the exit code
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def invoke(arguments: Sequence[str]) -> int:
@@ -73,7 +91,11 @@ def invoke(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         fail(_explain(error))
         return _INPUT_FAULT
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNUSABLE:
+            name = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+            fail(f"{name}{error.strerror}; {_UNUSABLE[error.errno]}")
+            return _INPUT_FAULT
         traceback.print_exc()
         fail("this is a fault of ours; please report it with the lines above")
         return _OUR_FAULT

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +11,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tenfold.errors import OutputError
 from tenfold.files import to_json, translate_output_errors
 
 # Both honour NO_COLOR, and write no escape sequences where there is no terminal.
 ERR = Console(stderr=True)
 OUT = Console()
 
+_STDOUT = Path("standard output")
 _UNLIMITED = 1_000_000
 """Columns of a stdout that is no terminal: whoever reads it wants every name whole."""
 
 
 def say(text: str) -> None:
     """Print a part of the answer on stdout."""
-    with _writing():
+    with translate_output_errors(_STDOUT):
         OUT.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -46,13 +44,13 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, names: i
     for row in rows:
         table.add_row(*(Text(_printable(cell)) for cell in row))
     console = OUT if OUT.is_terminal else Console(width=_UNLIMITED)
-    with _writing():
+    with translate_output_errors(_STDOUT):
         console.print(table)
 
 
 def say_json(value: Any) -> None:
     """Print one JSON object, the whole answer, on stdout."""
-    with _writing():
+    with translate_output_errors(_STDOUT):
         # As bytes, because JSON is UTF-8 whatever the terminal is; of a path that is no UTF-8, the
         # odd bytes become escapes that JSON knows.
         text = to_json(value, indent=2) + "\n"
@@ -77,15 +75,3 @@ def _printable(text: str) -> str:
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
     )
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    """Say so where stdout takes no more, as on a full disk."""
-    try:
-        with translate_output_errors(Path("standard output")):
-            yield
-    except OutputError:
-        # What is left in the buffer would fail again when Python closes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
