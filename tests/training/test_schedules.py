@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -113,3 +114,13 @@ def test_a_schedule_survives_being_written_down(name: str) -> None:
     written = keras.saving.serialize_keras_object(of)
     again = keras.saving.deserialize_keras_object(written)
     np.testing.assert_array_equal(rates(again, np.arange(101)), rates(of, np.arange(101)))
+
+
+def test_the_table_of_the_documentation_holds() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    [steps] = [row[1:] for row in rows if row[:2] == ["Step", "0"]]
+    shown = {row[0]: row[1:] for row in rows if row[:1] and len(row) == len(steps) + 1}
+    for name in NAMES:
+        of = schedule(name, warmup=0.2, final=0.1, peak=1.0)
+        assert [f"{of(int(step)):.3f}" for step in steps] == shown[name]
