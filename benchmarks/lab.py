@@ -35,6 +35,11 @@ def main() -> None:
                 results.append(report.train(arguments.source, *options, "--out", out))
                 # Paths of this machine say nothing to others.
                 results[-1].pop("run")
+            _save(arguments.name, measured)
+
+
+def _save(name: str, measured: dict[str, list[dict[str, Any]]]) -> None:
+    """Write what there is so far: hours of training must not hang on the last one."""
     titles = [
         "recipe",
         "epochs",
@@ -44,11 +49,8 @@ def main() -> None:
         "images/s",
         "peak memory, MB",
     ]
-    report.save(
-        arguments.name,
-        report.table(titles, [_row(name, results) for name, results in measured.items()]),
-        measured,
-    )
+    rows = [_row(recipe, results) for recipe, results in measured.items()]
+    report.save(name, report.table(titles, rows), measured)
 
 
 def _row(name: str, results: list[dict[str, Any]]) -> list[str]:
