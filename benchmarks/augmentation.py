@@ -14,8 +14,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import platform
-import resource
 import statistics
 import time
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+import report
 from tenfold.augment import build
 from tenfold.augment.draw import LAB
 from tenfold.recipe import AugmentationSection
@@ -88,15 +87,18 @@ def measure(section: AugmentationSection) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Print the table."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    print(f"TensorFlow {tf.__version__}, {platform.machine()}, {cores} cores, batches of {BATCH}")
-    print(f"{'effect':24}{'images/s':>12}{'images/CPU s':>14}{'first batch, s':>16}")
+    """Measure every effect, and write the table."""
+    rows, measured = [], {}
     for name, section in SETTINGS.items():
         by_wall, by_processor, first = measure(section)
-        print(f"{name:24}{by_wall:12,.0f}{by_processor:14,.0f}{first:16.2f}", flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory of this process: {peak:,.0f} MiB")
+        rows.append([name, f"{by_wall:,.0f}", f"{by_processor:,.0f}", f"{first:.2f}"])
+        measured[name] = {
+            "images_per_second": by_wall,
+            "images_per_cpu_second": by_processor,
+            "first_batch_seconds": first,
+        }
+    titles = ["effect", "images/s", "images/CPU s", "first batch, s"]
+    report.save("augmentation", report.table(titles, rows), measured)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""Measure how fast a source becomes a store, and how much memory that takes.
+"""How fast a source becomes a store, and how much memory that takes.
 
-    python benchmarks/prepare.py ../shared/data/cifar10-images.tar.xz
+    python benchmarks/prepare.py [SOURCE] [--repeat 3] [--workers N]
 
 Each repetition is a fresh process with an empty cache, and includes everything that a user waits
-for after start-up: fingerprint, reading, decoding, writing, and making the files durable. Prints
-one JSON object; `--out FILE` also writes it to a file.
+for after start-up: fingerprint, reading, decoding, writing, and making the files durable. Memory is
+the largest sum over the process and its workers. Figures are medians.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import statistics
 import subprocess
@@ -18,26 +17,24 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from tenfold import machine
+import report
 from tenfold.data.rows import RowReader
 from tenfold.data.sources import open_source
 from tenfold.data.store import open_store
 
 
 def main() -> None:
-    """Run the repetitions and print what they measured."""
+    """Run the repetitions, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("source")
+    parser.add_argument("source", nargs="?", default=str(report.PICTURES))
     parser.add_argument("--size", type=int, help="default: the source's own, or 32")
     parser.add_argument("--workers", type=int, help="default: one for each core")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--out", type=Path)
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.once:
@@ -48,26 +45,24 @@ def main() -> None:
         json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         for _ in range(arguments.repeat)
     ]
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    result = {
-        "command": " ".join(["python", *sys.argv]),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": commit.stdout.strip() or None,
-        "machine": asdict(machine.describe()),
-        "versions": machine.versions(),
-        "median": {key: statistics.median(run[key] for run in runs) for key in runs[0]},
-        "runs": runs,
-    }
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.out is not None:
-        arguments.out.write_text(text + "\n")
+    medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+    titles = [
+        "pictures",
+        "seconds",
+        "pictures/s",
+        "peak memory, MB",
+        "opened again, ms",
+        "gathered at random, µs a picture",
+    ]
+    row = [
+        f"{medians['pictures']:,}",
+        f"{medians['seconds']:.2f}",
+        f"{medians['pictures_per_second']:,.0f}",
+        f"{medians['peak_memory_bytes'] / 1e6:,.0f}",
+        f"{1000 * medians['open_again_seconds']:.0f}",
+        f"{medians['gather_microseconds_per_picture']:.1f}",
+    ]
+    report.save("prepare", report.table(titles, [row]), runs)
 
 
 def prepare_once(name: str, size: int | None, workers: int | None) -> dict[str, float]:
