@@ -106,7 +106,10 @@ class Run(run.Run):
 
         facts = self.preprocessing()
         normalization = Normalization(tuple(facts["offset"]), tuple(facts["scale"]))
-        return predictor(load_network(self.saved_model()), normalization.apply, mirror=tta)
+        network = load_network(
+            self.saved_model(), size=facts["size"], classes=len(facts["class_names"])
+        )
+        return predictor(network, normalization.apply, mirror=tta)
 
     def _split_to_evaluate(
         self,
@@ -118,6 +121,11 @@ class Run(run.Run):
         facts = self.source()
         source = open_source(on or facts["name"])
         if source.fingerprint() == facts["fingerprint"]:
+            if not facts["options"]:
+                raise RunError(
+                    f"run {self.path} was trained on splits that were made by hand, so its test "
+                    f"split of {facts['name']} is not known; name another source with --on"
+                )
             own = open_dataset(source, **facts["options"], progress=progress)
             return own.test, own.class_names
         if on is None:

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from tenfold.errors import OutputError, RecipeError, RunError
 from tenfold.files import append_line, to_json, translate_output_errors
 from tenfold.recipe import Recipe, load_recipe
+from tenfold.run_schema import EnvironmentSchema, PreprocessingSchema, SourceSchema
 
 ROOT = Path("runs")
 """Where runs go, and are looked for, unless the user says otherwise."""
@@ -127,15 +130,15 @@ class Run:
 
     def source(self) -> dict[str, Any]:
         """What `source_path` holds. Raises RunError where it is missing or damaged."""
-        return self._read_object(self.source_path)
+        return self._read_checked(self.source_path, SourceSchema)
 
     def environment(self) -> dict[str, Any]:
         """What `environment_path` holds. Raises RunError where it is missing or damaged."""
-        return self._read_object(self.environment_path)
+        return self._read_checked(self.environment_path, EnvironmentSchema)
 
     def preprocessing(self) -> dict[str, Any]:
         """What `preprocessing_path` holds. Raises RunError where it is missing or damaged."""
-        return self._read_object(self.preprocessing_path)
+        return self._read_checked(self.preprocessing_path, PreprocessingSchema)
 
     def result(self) -> dict[str, Any]:
         """What `result_path` holds; `tenfold.evaluation.load_result` gives it its type.
@@ -192,6 +195,18 @@ class Run:
                 )
             records.append({k: math.nan if v is None else v for k, v in record.items()})
         return records
+
+    def _read_checked(self, path: Path, schema: type[BaseModel]) -> dict[str, Any]:
+        value = self._read_object(path)
+        try:
+            schema.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise RunError(
+                f"run {self.path} is damaged: {path.name}, {key}: {first['msg']}; train it again"
+            ) from None
+        return value
 
     def _read_object(self, path: Path) -> dict[str, Any]:
         try:

@@ -34,8 +34,11 @@ def begun(path: Path, settings: dict[str, Any], fingerprint: str = "f00d") -> Ru
     atomic_write_json(
         run.source_path,
         {
+            "name": "digits",
+            "kind": "digits",
             "fingerprint": fingerprint,
             "splits": {"train": 50},
+            "options": {},
             "skipped": [[f"{path.name}.png", "truncated"]],
         },
     )
@@ -77,7 +80,7 @@ def test_a_run_without_a_source_is_still_compared(tmp_path: Path) -> None:
 def test_a_damaged_run_is_refused(tmp_path: Path) -> None:
     run = begun(tmp_path / "1", {"name": "a"})
     run.recipe_path.write_text("seed = -1")
-    with pytest.raises(RunError, match=r"is damaged: recipe .*seed = -1"):
+    with pytest.raises(RunError, match=r"is damaged: recipe .*seed must be at least 0"):
         compare([run])
 
 

@@ -64,7 +64,7 @@ def test_a_network_with_branches_predicts_as_it_is() -> None:
 def test_a_saved_network_is_loaded_whole(network: keras.Model, tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     network.save(path)
-    loaded = load_network(path)
+    loaded = load_network(path, size=8, classes=3)
     np.testing.assert_array_equal(by_keras(loaded, PIXELS), by_keras(network, PIXELS))
 
 
@@ -73,7 +73,7 @@ def test_a_damaged_file_is_one_line_that_names_it(network: keras.Model, tmp_path
     network.save(path)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(RunError, match=r"model\.keras cannot be loaded.*train it again"):
-        load_network(path)
+        load_network(path, size=8, classes=3)
 
 
 def test_a_file_without_weights_is_refused(network: keras.Model, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_file_without_weights_is_refused(network: keras.Model, tmp_path: Path)
             if not name.endswith(".h5"):
                 part.writestr(name, archive.read(name))
     with pytest.raises(RunError, match=r"model\.keras cannot be loaded"):
-        load_network(path)
+        load_network(path, size=8, classes=3)
 
 
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
@@ -93,4 +93,16 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     hostile.save(path)
     with pytest.raises(RunError, match=r"model\.keras cannot be loaded"):
-        load_network(path)
+        load_network(path, size=8, classes=3)
+
+
+@pytest.mark.parametrize(("size", "classes"), [(9, 3), (8, 4)])
+def test_a_network_for_other_pictures_or_classes_is_refused(
+    network: keras.Model, tmp_path: Path, size: int, classes: int
+) -> None:
+    path = tmp_path / "model.keras"
+    network.save(path)
+    with pytest.raises(
+        RunError, match=f"not a network from pictures of {size}x{size} to .*{classes}"
+    ):
+        load_network(path, size=size, classes=classes)

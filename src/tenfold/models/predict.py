@@ -13,21 +13,36 @@ from numpy.typing import NDArray
 from tenfold.errors import RunError
 from tenfold.models.forward import forward_function
 
+LAST_LAYER = "probabilities"
+
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From pixels, uint8 (N, size, size, 3), to probabilities, float32 (N, classes)."""
 
 
-def load_network(path: Path) -> keras.Model:
+def load_network(path: Path, *, size: int, classes: int) -> keras.Model:
     """Load a saved network; no code in the file is run.
 
+    Args:
+        path: of the file.
+        size: side of the pictures that it must take, pixels.
+        classes: how many probabilities it must give.
+
     Raises:
-        RunError: the file is damaged, or holds something that only running code could load.
+        RunError: the file is damaged, holds something that only running code could load, or is not
+            a network for such pictures and classes.
     """
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        network = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its readers do
         reason = str(error).strip().partition("\n")[0]
         raise RunError(f"model {path} cannot be loaded ({reason}); train it again") from None
+    shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
+    if shapes != ((None, size, size, 3), (None, classes)) or network.layers[-1].name != LAST_LAYER:
+        raise RunError(
+            f"model {path} is not a network from pictures of {size}x{size} to the probabilities of "
+            f"{classes} classes; train it again"
+        )
+    return network
 
 
 def predictor(
@@ -36,11 +51,11 @@ def predictor(
     """Make a function that predicts a batch at a time.
 
     Args:
-        network: a trained network that ends in ``probabilities``.
+        network: a trained network that ends in `LAST_LAYER`.
         normalize: from pixel values, float32, to what the network takes.
         mirror: average over each picture and its mirror image.
     """
-    forward = forward_function(network, "probabilities")
+    forward = forward_function(network, LAST_LAYER)
     compiled = _compiled(lambda pictures: forward(normalize(pictures), False))
 
     def predict(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
