@@ -7,6 +7,7 @@ Whatever takes long to import is imported inside the command that needs it, so t
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import traceback
@@ -66,6 +67,8 @@ def options(
 
 def main() -> NoReturn:
     """Run the command line, and leave with its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack a class's letters
     code = invoke(sys.argv[1:])
     try:
         sys.stdout.flush()

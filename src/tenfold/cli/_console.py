@@ -23,9 +23,10 @@ _UNLIMITED = 1_000_000
 
 
 def say(text: str) -> None:
-    """Print a part of the answer on stdout."""
+    """Print a part of the answer on stdout, in lines."""
+    lines = "\n".join(map(_printable, text.split("\n")))
     with translate_output_errors(_STDOUT):
-        OUT.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
+        OUT.print(lines, markup=False, highlight=False, soft_wrap=True)
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, names: int = 1) -> None:
@@ -70,8 +71,6 @@ def fail(text: str) -> None:
 
 def _printable(text: str) -> str:
     """Text from a user's file without what would command the terminal, or cannot be encoded."""
-    if text.replace("\n", "").isprintable():
+    if text.isprintable():
         return text
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
-    )
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

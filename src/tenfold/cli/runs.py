@@ -49,10 +49,14 @@ def show(run: RunArgument = "latest", json: JsonOption = False) -> None:
 
     Example: tenfold runs show latest
     """
+    from tenfold.errors import RunError
     from tenfold.evaluation import summarize
     from tenfold.run import load_run
 
     found = load_run(run)
+    summary = summarize(found)
+    if summary.damage:
+        raise RunError(summary.damage)
     source, environment, recipe = found.source(), found.environment(), found.recipe()
     if json:
         say_json(
@@ -61,11 +65,11 @@ def show(run: RunArgument = "latest", json: JsonOption = False) -> None:
                 "recipe": recipe.model_dump(),
                 "source": source,
                 "environment": environment,
-                "result": found.result() if found.finished else None,
+                "result": summary.result and summary.result.to_json(),
             }
         )
         return
-    _say_summaries([summarize(found)])
+    _say_summaries([summary])
     sizes = ", ".join(f"{count:,} {name}" for name, count in source["splits"].items())
     computer = environment["machine"]
     say("")
