@@ -1,6 +1,6 @@
 """The lab's networks on all of CIFAR-10: test accuracy, time and memory over several seeds.
 
-    python benchmarks/lab.py [SOURCE] [--seeds 3] [--recipes lab-1 lab-2 lab-2-original]
+    python benchmarks/lab.py [SOURCE] [--seeds 3] [--recipes lab-1 lab-2 lab-2-original] [--resume]
 
 No picture is held out for validation, so lab-1 and lab-2 train on all 50,000. The recipes were
 chosen before, on a validation split; nothing is chosen here. Each training is a process of its own.
@@ -24,12 +24,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--recipes", nargs="+", default=["lab-1", "lab-2", "lab-2-original"])
     parser.add_argument("--name", default="lab", help="of the files in results/")
+    parser.add_argument("--resume", action="store_true", help="keep what was measured before")
     arguments = parser.parse_args()
-    measured: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.recipes}
+    measured: dict[str, list[dict[str, Any]]] = {}
+    if arguments.resume:
+        measured = report.load(arguments.name)["measured"]
+    for name in arguments.recipes:
+        measured.setdefault(name, [])
     with tempfile.TemporaryDirectory() as folder:
         # One seed of every recipe before the next, so that a slow hour slows them all.
         for seed in range(arguments.seeds):
-            for name, results in measured.items():
+            for name in arguments.recipes:
+                results = measured[name]
+                if len(results) > seed:
+                    continue
                 out = str(Path(folder) / f"{name}-{seed}")
                 options = ["--recipe", name, "--seed", str(seed), "--set", "data.validation=0"]
                 results.append(report.train(arguments.source, *options, "--out", out))

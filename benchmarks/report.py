@@ -58,6 +58,11 @@ def save(name: str, markdown: str, measured: Any) -> None:
     print(markdown + caption)
 
 
+def load(name: str) -> dict[str, Any]:
+    """What `save` wrote."""
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else "unknown"
