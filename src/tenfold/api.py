@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold import machine, run
 from tenfold.data.dataset import Dataset, Split, open_dataset, open_for_test
-from tenfold.data.sources import open_source
+from tenfold.data.sources import SourceName, open_source
 from tenfold.errors import RecipeError, RunError, SourceError
 from tenfold.evaluation import Evaluation, Result, draw_curves, evaluate_probabilities, save_result
 from tenfold.files import atomic_path, atomic_write_json, atomic_write_text
@@ -361,8 +360,10 @@ def _save_model(new: Run, network: keras.Model) -> None:
 
 
 def _lasting_name(source: str) -> str:
-    """A path as it can be found from any folder; a name as it is."""
-    return str(Path(source).resolve()) if os.sep in source or Path(source).exists() else source
+    """A path as it can be found from any folder; a name as it is, which wins over a path."""
+    if source in get_args(SourceName) or not Path(source).exists():
+        return source
+    return str(Path(source).resolve())
 
 
 def _in_batches(
