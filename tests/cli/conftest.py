@@ -90,6 +90,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A short training in a process of its own; shared, so copy the run before changing it."""
     folder = tmp_path_factory.mktemp("trained")
     run = folder / "runs" / "first"
+    (folder / "digits").mkdir()  # is not what is meant by digits, then or later
     short = ["--rows", "60", "--test-rows", "40", "--epochs", "1"]
     process = subprocess.run(
         [*COMMAND, "train", "digits", "--recipe", "lab-1", *short, "--json", "--out", run],
