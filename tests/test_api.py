@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,35 +183,27 @@ def test_a_class_that_the_model_does_not_know_is_refused(run: Run, dataset: Data
         run.evaluate(strange)
 
 
-class OnceTrained(Split):
-    """A test split that may be read only once training is done, and the model is there."""
-
-    def gather(self, positions: NDArray[np.integer]) -> Any:
-        assert self.model.is_file(), "the test split was read before training was done"  # type: ignore[attr-defined]
-        return super().gather(positions)
-
-
-def watched(dataset: Dataset, model: Path) -> Dataset:
-    split = OnceTrained(*(getattr(dataset.test, field.name) for field in fields(Split)))
-    object.__setattr__(split, "model", model)  # the dataclass is frozen
-    return replace(dataset, test=split)
-
-
 def test_a_dataset_is_trained_as_it_is_and_tested_once_training_is_done(
-    dataset: Dataset, tmp_path: Path
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
     few = replace(dataset, train=replace(dataset.train, indices=dataset.train.indices[:50]))
+    recipe = load_recipe("lab-1", ["training.epochs=1", "data.test=0.5"])
     told: list[Any] = []
+    gather = Split.gather
+
+    def watched(self: Split, positions: NDArray[np.integer]) -> Any:
+        # The model is saved when training is done.
+        assert self.name != "test" or (out / "model.keras").is_file()
+        return gather(self, positions)
 
     def callbacks(*arguments: Any) -> list[keras.callbacks.Callback]:
         told.extend(arguments)
         return []
 
-    recipe = load_recipe("lab-1", ["training.epochs=1", "data.test=0.5"])
-    given = watched(few, out / "model.keras")
-    run = tenfold.train(given, recipe, out=out, callbacks=callbacks)
-    assert told == [given, recipe]
+    monkeypatch.setattr(Split, "gather", watched)
+    run = tenfold.train(few, recipe, out=out, callbacks=callbacks)
+    assert told == [few, recipe]
     result = load_result(run)
     assert (result.steps, result.test.count) == (1, len(dataset.test))
     assert run.evaluate(dataset).confusion == result.test.confusion
@@ -226,9 +218,8 @@ def test_an_interrupted_training_leaves_its_network_and_is_not_finished(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    given = watched(dataset, out / "never")
     with pytest.raises(TrainingInterrupted) as caught:
-        tenfold.train(given, "lab-1", out=out, callbacks=lambda *_: [Interrupt()])
+        tenfold.train(dataset, "lab-1", out=out, callbacks=lambda *_: [Interrupt()])
     run = tenfold.load_run(out)
     assert caught.value.run == run
     assert not run.finished
