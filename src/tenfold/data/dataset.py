@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +65,11 @@ class Split:
         """
         rows = self.indices[positions]
         return self._reader.read(rows), self.labels[rows]
+
+    def batches(self, size: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+        """Every picture once, in order, as `gather` gives them, ``size`` at a time."""
+        for start in range(0, len(self), size):
+            yield self.gather(np.arange(start, min(start + size, len(self))))
 
     @cached_property
     def _reader(self) -> RowReader:

@@ -1,9 +1,9 @@
-"""Training, evaluating and predicting in one call each: what the command line does, in Python."""
+"""Training in one call: what ``tenfold train`` does, in Python."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tenfold import machine, run
-from tenfold.data.dataset import Dataset, Split, open_dataset, open_for_test
-from tenfold.data.sources import SourceName, open_source
-from tenfold.errors import RecipeError, RunError, SourceError
-from tenfold.evaluation import Evaluation, Result, draw_curves, evaluate_probabilities, save_result
+from tenfold import machine
+from tenfold import run as folder
+from tenfold.api._run import Run
+from tenfold.data.dataset import Dataset, open_dataset
+from tenfold.data.sources import SourceName
+from tenfold.errors import RecipeError
+from tenfold.evaluation import Result, draw_curves, evaluate_probabilities, save_result
 from tenfold.files import atomic_path, atomic_write_json, atomic_write_text
 from tenfold.recipe import Recipe, load_recipe
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import keras
 
     from tenfold.data.normalization import Normalization
-    from tenfold.models.predict import Predict
 
 
 def default_recipe(source: str | Path | Dataset) -> str:
@@ -36,103 +36,6 @@ def default_recipe(source: str | Path | Dataset) -> str:
     """
     kind = source.kind if isinstance(source, Dataset) else str(source)
     return "digits" if kind == "digits" else "lab-2"
-
-
-class Run(run.Run):
-    """A run folder, and what can be done with the model in it."""
-
-    def evaluate(
-        self,
-        on: str | Path | Dataset | None = None,
-        *,
-        tta: bool = False,
-        progress: Callable[[int, int | None], None] | None = None,
-    ) -> Evaluation:
-        """Evaluate the run's model on pictures that it never trained on.
-
-        Args:
-            on: another source, or a dataset. Its test split is what counts; a source without one
-                counts whole. None, or the run's own source: the run's own test split.
-            tta: average the probabilities of each picture and its mirror image.
-            progress: told how far the decoding of a new source is.
-
-        Raises:
-            RunError: the run has no model, is damaged, or its source has changed since.
-            SourceError: the source cannot be read, or has a class that the model does not know.
-        """
-        classes = tuple(self.preprocessing()["class_names"])
-        split, names = self._split_to_evaluate(on, progress)
-        unknown = [name for name in names if name not in classes]
-        if unknown:
-            raise SourceError(
-                f"class '{unknown[0]}' of {on or self.source()['name']} is not one that the model "
-                f"of {self.path} knows: {', '.join(classes[:12])}"
-            )
-        label_map = np.array([classes.index(name) for name in names])
-        predict = self._predict(tta)
-        return evaluate_probabilities(
-            ((label_map[labels], predict(pixels)) for pixels, labels in _in_batches(split)), classes
-        )
-
-    def predict(self, images: NDArray[np.uint8], *, tta: bool = False) -> NDArray[np.float32]:
-        """Class probabilities of pictures.
-
-        Args:
-            images: uint8 (N, H, W, 3), already of the size that the model takes.
-            tta: average over each picture and its mirror image.
-
-        Returns:
-            float32 (N, classes), in the order of the run's class names.
-
-        Raises:
-            RunError: the run has no model, or is damaged.
-            ValueError: the images have another shape or type.
-        """
-        size = self.preprocessing()["size"]
-        if images.dtype != np.uint8 or images.shape[1:] != (size, size, 3):
-            raise ValueError(
-                f"images must be uint8 of shape (N, {size}, {size}, 3). "
-                f"Received: {images.dtype} of shape {images.shape}"
-            )
-        predict = self._predict(tta)
-        parts = [predict(images[at : at + 256]) for at in range(0, len(images), 256)]
-        classes = len(self.preprocessing()["class_names"])
-        return np.concatenate(parts) if parts else np.empty((0, classes), np.float32)
-
-    def _predict(self, tta: bool) -> Predict:
-        from tenfold.data.normalization import Normalization
-        from tenfold.models.predict import load_network, predictor
-
-        facts = self.preprocessing()
-        normalization = Normalization(tuple(facts["offset"]), tuple(facts["scale"]))
-        network = load_network(
-            self.saved_model(), size=facts["size"], classes=len(facts["class_names"])
-        )
-        return predictor(network, normalization.apply, mirror=tta)
-
-    def _split_to_evaluate(
-        self,
-        on: str | Path | Dataset | None,
-        progress: Callable[[int, int | None], None] | None,
-    ) -> tuple[Split, tuple[str, ...]]:
-        if isinstance(on, Dataset):
-            return on.test, on.class_names
-        facts = self.source()
-        source = open_source(on or facts["name"])
-        if source.fingerprint() == facts["fingerprint"]:
-            if not facts["options"]:
-                raise RunError(
-                    f"run {self.path} was trained on splits that were made by hand, so its test "
-                    f"split of {facts['name']} is not known; name another source with --on"
-                )
-            own = open_dataset(source, **facts["options"], progress=progress)
-            return own.test, own.class_names
-        if on is None:
-            raise RunError(
-                f"source {facts['name']} has changed since run {self.path} was trained on it, so "
-                "its test split is no longer known; name the source with --on"
-            )
-        return open_for_test(source, size=self.preprocessing()["size"], progress=progress)
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -203,20 +106,11 @@ def train(
             f"training.early_stopping watches the validation split, and {dataset.source} has none; "
             "set data.validation=0.1, or training.early_stopping=none"
         )
-    new = Run(run.Run.create(Path(out) if out is not None else None, recipe.name).path)
+    new = Run(folder.Run.create(Path(out) if out is not None else None, recipe.name).path)
     try:
         return _train(new, dataset, recipe, callbacks)
     except KeyboardInterrupt:
         raise TrainingInterrupted(new) from None
-
-
-def load_run(path: str | Path = "latest") -> Run:
-    """Find a run by its folder; ``latest`` is the newest one under ``runs/``.
-
-    Raises:
-        RunError: there is no such run.
-    """
-    return Run(run.load_run(path).path)
 
 
 def _train(
@@ -233,7 +127,7 @@ def _train(
     from tenfold.data.normalization import Normalization
     from tenfold.models import build_network, layers_of_interest
     from tenfold.models.predict import predictor
-    from tenfold.training.fit import fit, training_order
+    from tenfold.training.fit import EVALUATION_BATCH, fit, training_order
     from tenfold.training.recorder import Recorder
     from tenfold.training.tensorboard import LARGEST_GRID, LARGEST_SAMPLE, TensorBoard
 
@@ -270,7 +164,7 @@ def _train(
 
     predict = predictor(network, normalization.apply)
     test = evaluate_probabilities(
-        ((labels, predict(pixels)) for pixels, labels in _in_batches(dataset.test)),
+        ((labels, predict(pixels)) for pixels, labels in dataset.test.batches(EVALUATION_BATCH)),
         dataset.class_names,
     )
     tensorboard.write_test(test.accuracy, step=recorder.steps)
@@ -364,13 +258,6 @@ def _lasting_name(source: str) -> str:
     if source in get_args(SourceName) or not Path(source).exists():
         return source
     return str(Path(source).resolve())
-
-
-def _in_batches(
-    split: Split, size: int = 256
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
-    for start in range(0, len(split), size):
-        yield split.gather(np.arange(start, min(start + size, len(split))))
 
 
 def _now() -> str:
