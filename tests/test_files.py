@@ -218,3 +218,8 @@ def test_a_line_that_was_torn_does_not_spoil_the_next(tmp_path: Path) -> None:
 def test_two_lines_at_once_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="one line a call"):
         append_line(tmp_path / "metrics.jsonl", "a\nb")
+
+
+def test_bytes_that_are_not_utf8_survive_json() -> None:
+    path = os.fsdecode(b"caf\xe9/\xff")
+    assert json.loads(to_json({"path": path}).encode()) == {"path": path}

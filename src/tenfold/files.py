@@ -65,6 +65,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: see `translate_output_errors`.
     """
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: {_PATH_FAILURES[errno.EISDIR]}")
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     with translate_output_errors(path):
         try:
@@ -96,8 +98,13 @@ def atomic_write_json(path: Path, value: Any) -> None:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON that every reader accepts: NaN and infinities, which JSON lacks, become null."""
-    return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    """JSON that every reader accepts: NaN and infinities, which JSON lacks, become null.
+
+    Bytes of a path that are not UTF-8, which Python keeps as lone surrogates, are written as
+    escapes, and read back as what they were.
+    """
+    text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def append_line(path: Path, text: str) -> None:
