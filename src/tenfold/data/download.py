@@ -7,6 +7,7 @@ import http.client
 import os
 import re
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -67,6 +68,10 @@ def fetch(
     place = (mirror or os.environ.get("TENFOLD_MIRROR") or _OFFICIAL_SITE).rstrip("/")
     if not place.startswith(("http://", "https://")):
         return _from_folder(archive, place)
+    try:
+        urllib.parse.urlsplit(place)
+    except ValueError as error:
+        raise SourceError(f"mirror {place} is not an address ({error}); correct it") from None
     return _from_web(archive, place, cache_folder(cache) / "downloads", progress)
 
 
@@ -81,7 +86,9 @@ def _from_folder(archive: OfficialArchive, place: str) -> Path:
     try:
         checksum = pooch.file_hash(path, alg="md5")
     except OSError as error:
-        raise SourceError(f"mirror {place}: {archive.file}: {error.strerror}") from None
+        raise SourceError(
+            f"mirror {place}: {archive.file}: {error.strerror}; name a folder that has this file"
+        ) from None
     if checksum != archive.md5:
         raise SourceError(_wrong_checksum(str(path)))
     return path
