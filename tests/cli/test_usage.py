@@ -51,6 +51,15 @@ def test_a_wrong_argument_gives_one_line_with_the_mend(
     assert "--help" in line
 
 
+def test_an_empty_argument_is_a_mistake(refused: Refused) -> None:
+    assert "an argument is empty" in refused("train", "")
+    assert "an argument is empty" in refused("evaluate", "--on", "")
+
+
+def test_one_run_is_nothing_to_compare(refused: Refused) -> None:
+    assert "two runs or more are compared" in refused("runs", "compare", "latest")
+
+
 COMMANDS = [
     "train",
     "evaluate",

@@ -95,7 +95,9 @@ def test_a_wrong_checksum(refused: Refused, here: Path) -> None:
 
 
 def test_a_mirror_without_the_archive(refused: Refused, here: Path) -> None:
-    assert "No such file" in refused("train", "cifar100", "--mirror", "nowhere")
+    line = refused("train", "cifar100", "--mirror", "nowhere")
+    assert "No such file or directory; name a folder that has this file" in line
+    assert "is not an address" in refused("train", "cifar10", "--mirror", "http://[::1")
     assert "neither an http(s) address nor a folder" in refused(
         "train", "cifar100", "--mirror", "ftp://example.org"
     )
@@ -191,6 +193,11 @@ def test_a_name_that_is_too_long(refused: Refused) -> None:
         assert "File name too long; choose a shorter name" in refused(*command, "x" * 5000)
 
 
+def test_a_path_that_is_not_utf8(refused: Refused, here: Path) -> None:
+    folder = write_files(here / os.fsdecode(b"\xff"), pictures())
+    assert "\\udcff is not UTF-8; give it another name" in refused("data", "info", folder)
+
+
 # Recipes and settings
 
 
@@ -260,6 +267,12 @@ def test_a_picture_that_cannot_be_saved(refused: Refused, here: Path) -> None:
     (here / "taken").write_text("mine")
     line = refused("data", "show", "--out", "taken/picture.png")
     assert "cannot write taken/picture.png: a file lies where a folder is needed" in line
+
+
+def test_a_picture_in_the_place_of_a_folder(refused: Refused, here: Path) -> None:
+    assert "cannot write .: a folder lies where a file is needed" in refused(
+        "data", "show", "--out", "."
+    )
 
 
 def test_a_cache_that_cannot_be_written(

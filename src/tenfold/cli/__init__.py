@@ -87,6 +87,7 @@ def invoke(arguments: Sequence[str]) -> int:
     # act on; its errors still come through.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
+        _check_text(arguments)
         code: int | None = app(list(arguments), prog_name="tenfold", standalone_mode=False)
     except TenfoldError as error:
         fail(str(error))
@@ -105,6 +106,17 @@ def invoke(arguments: Sequence[str]) -> int:
     if code == _INTERRUPTED:  # how Typer answers Ctrl-C
         fail("interrupted")
     return code or 0
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuse what no command can use."""
+    for argument in arguments:
+        if not argument:
+            raise TenfoldError("an argument is empty; is a variable of your shell unset?")
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise TenfoldError(f"{argument} is not UTF-8; give it another name") from None
 
 
 def _explain(error: typer.TyperException) -> str:

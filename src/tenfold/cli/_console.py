@@ -52,10 +52,8 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, names: i
 def say_json(value: Any) -> None:
     """Print one JSON object, the whole answer, on stdout."""
     with translate_output_errors(_STDOUT):
-        # As bytes, because JSON is UTF-8 whatever the terminal is; of a path that is no UTF-8, the
-        # odd bytes become escapes that JSON knows.
-        text = to_json(value, indent=2) + "\n"
-        sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
+        # As bytes, because JSON is UTF-8 whatever the terminal is.
+        sys.stdout.buffer.write(to_json(value, indent=2).encode() + b"\n")
         sys.stdout.flush()
 
 

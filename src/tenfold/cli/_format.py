@@ -22,13 +22,18 @@ def accuracy_with_interval(evaluation: Evaluation) -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """As in 1 epoch, 1,500 steps."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def report_skipped(dataset: Dataset) -> None:
     """Name and count the damaged pictures that are left out, on stderr."""
     if not dataset.skipped:
         return
     count, named = len(dataset.skipped), dataset.skipped[:_MOST_NAMED]
     log(
-        f"skipped {count:,} damaged picture{'s' * (count > 1)}: "
+        f"skipped {counted(count, 'damaged picture')}: "
         + ", ".join(f"{name} ({reason})" for name, reason in named)
         + (f" and {count - len(named):,} more" if count > len(named) else ""),
         style="yellow",

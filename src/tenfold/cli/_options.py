@@ -71,5 +71,7 @@ PictureOption = Annotated[
 ]
 SampleSeedOption = Annotated[
     int,
-    typer.Option(metavar="N", parser=whole_number(0), help="Draw other pictures, by seed."),
+    typer.Option(
+        metavar="N", parser=whole_number(0, 2**31 - 1), help="Draw other pictures, by seed."
+    ),
 ]

@@ -94,6 +94,8 @@ def compare_runs(
     from tenfold.evaluation import compare
     from tenfold.run import load_run
 
+    if len(run) < 2:
+        raise typer.BadParameter("two runs or more are compared, and this is one", param_hint="RUN")
     comparison = compare([load_run(path) for path in run])
     summaries = comparison.summaries
     if json:

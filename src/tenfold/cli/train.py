@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tenfold.cli._console import ERR, log, say, say_json
-from tenfold.cli._format import accuracy_with_interval, report_skipped
+from tenfold.cli._format import accuracy_with_interval, counted, report_skipped
 from tenfold.cli._options import (
     JsonOption,
     MirrorOption,
@@ -92,7 +92,7 @@ def train(
         return
     say(f"test accuracy {accuracy_with_interval(result.test)}")
     say(
-        f"trained {result.epochs:,} epoch{'s' * (result.epochs > 1)} in {result.seconds:.1f} s, "
+        f"trained {counted(result.epochs, 'epoch')} in {result.seconds:.1f} s, "
         f"{result.images_per_second:,.0f} images/s, "
         f"peak memory {result.peak_memory_bytes / 1e6:,.0f} MB"
     )
@@ -107,9 +107,9 @@ def _announce(dataset: Dataset, recipe: Recipe) -> ProgressDisplay:
     steps, epochs = training_order(recipe, dataset).steps_per_epoch, recipe.training.epochs
     report_skipped(dataset)
     log(
-        f"training {recipe.name} on {dataset.source}: {len(dataset.train):,} pictures of "
+        f"training {recipe.name} on {dataset.source}: {counted(len(dataset.train), 'picture')} of "
         f"{dataset.size}x{dataset.size} in {len(dataset.class_names)} classes, "
-        f"{epochs:,} epoch{'s' * (epochs > 1)} of {steps:,} steps"
+        f"{counted(epochs, 'epoch')} of {counted(steps, 'step')}"
     )
     return ProgressDisplay(
         ERR,
