@@ -28,7 +28,10 @@ def test_ctrl_c_keeps_the_model_and_says_where(tenfold: Invoke, here: Path) -> N
         if line.startswith("epoch"):
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
             break
-    out, rest = process.communicate()
+    try:
+        out, rest = process.communicate(timeout=120)
+    finally:
+        process.kill()  # what does not heed Ctrl-C would train for hours
 
     assert process.returncode == 130, [*shown, rest]
     assert out == ""
