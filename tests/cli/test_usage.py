@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,6 +84,17 @@ def test_every_command_explains_itself(tenfold: Invoke, command: str) -> None:
     assert f"Usage: tenfold {command}" in outcome.out
     assert f"Example: tenfold {command}" in outcome.out
     assert outcome.out == tenfold(*command.split(), "-h").out
+
+
+def test_the_description_names_every_option_and_no_other(tenfold: Invoke) -> None:
+    described = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text("utf-8")
+    offered = {"--help", "--version", "--install-completion"}
+    for command in COMMANDS:
+        usage = tenfold(*command.split(), "--help").out
+        offered |= set(re.findall(r"(?<!\S)--[a-z][a-z-]+", usage))
+        assert re.search(rf"tenfold {command}|`{command.split()[-1]}`", described)
+    mistaken = {"--epoch"}  # shown with the line that it is answered with
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", described)) - mistaken == offered
 
 
 @pytest.mark.parametrize("group", [[], ["data"]])

@@ -30,7 +30,7 @@ class Preparation:
     def __init__(self) -> None:
         self._unit = ""
         self._done = 0
-        self._began = 0.0
+        self._began = time.perf_counter()
         self._bar = Progress(disable=True)
 
     def download(self, done: int, total: int | None) -> None:
@@ -52,7 +52,7 @@ class Preparation:
             seconds = time.perf_counter() - self._began
             verb = "downloaded" if self._unit == "bytes" else "prepared"
             log(f"{verb} {self._done:,} {self._unit} in {seconds:.1f} s")
-        self._unit = ""
+            self._unit, self._began = "", time.perf_counter()
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +70,7 @@ class Preparation:
 
     def _start(self, unit: str, *columns: ProgressColumn) -> None:
         self.close()
-        self._unit, self._began = unit, time.perf_counter()
+        self._unit = unit
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
