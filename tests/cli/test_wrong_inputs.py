@@ -13,6 +13,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -299,12 +300,18 @@ def test_a_full_or_read_only_disk(
     assert message in refused("data", "info")
 
 
-@pytest.fixture
-def largest_file(here: Path) -> Iterator[Callable[[int], None]]:
-    """Limits how large a file may grow: the nearest thing to a full disk that needs no mount."""
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Limits how large a file may grow: the nearest thing to a full disk that needs no mount.
+
+    It must be lifted before the test ends, because pytest's own output may go to a file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 SHORT = ["--recipe", "lab-1", "--rows", "60", "--epochs", "1", "--out", "run"]
@@ -315,22 +322,20 @@ SHORT = ["--recipe", "lab-1", "--rows", "60", "--epochs", "1", "--out", "run"]
     [(300, "run/recipe.toml"), (5_000, "run/tensorboard"), (60_000, "run/model.keras")],
 )
 def test_a_disk_that_fills_up_while_training(
-    tenfold: Invoke, here: Path, largest_file: Callable[[int], None], size: int, name: str
+    tenfold: Invoke, here: Path, size: int, name: str
 ) -> None:
     assert tenfold("data", "prepare").code == 0
-    largest_file(size)
-    outcome = tenfold("train", *SHORT)
+    with largest_file(size):
+        outcome = tenfold("train", *SHORT)
     assert outcome.code == 2
     assert outcome.err.splitlines()[-1].startswith(f"tenfold: cannot write {name}: ")
     assert "Traceback" not in outcome.err
     assert not list((here / "run").glob(".model*"))
 
 
-def test_a_disk_that_fills_up_while_decoding(
-    refused: Refused, here: Path, largest_file: Callable[[int], None]
-) -> None:
-    largest_file(10_000)
-    line = refused("data", "prepare")
+def test_a_disk_that_fills_up_while_decoding(refused: Refused, here: Path) -> None:
+    with largest_file(10_000):
+        line = refused("data", "prepare")
     assert "cannot write" in line
     assert not list((here / ".cache" / "stores").glob("*.partial"))
 
