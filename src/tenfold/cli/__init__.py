@@ -69,12 +69,7 @@ def main() -> NoReturn:
     """Run the command line, and leave with its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack a class's letters
-    code = invoke(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except OSError:  # was told of; Python would try again at its end, and change the exit code
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    sys.exit(invoke(sys.argv[1:]))
 
 
 def invoke(arguments: Sequence[str]) -> int:
