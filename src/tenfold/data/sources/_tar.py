@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,11 @@ from tenfold.errors import SourceError
 _RECORD = 512
 _END = bytes(_RECORD)
 _PLAIN_MAGIC = (b"ustar\x0000", b"ustar  \x00")  # POSIX, GNU
+# Numbers that we do not use, but that must be numbers all the same: mode, owner and group; time;
+# device.
+_PLAIN_OWNERS = re.compile(rb"(?:[0-7]{7}\0|[0-7]{6} \0){3}")
+_PLAIN_TIME = re.compile(rb"[0-7]{11}[\0 ]")
+_PLAIN_DEVICE = re.compile(rb"(?:[0-7]{7}\0|[0-7]{6} \0|\0{8}){2}")
 
 
 class PlainHeader(NamedTuple):
@@ -35,6 +41,12 @@ def parse_plain(header: bytes) -> PlainHeader | None:
     records, links, numbers in base 256, damage.
     """
     if header[257:265] not in _PLAIN_MAGIC or header[156] not in b"05" or header[345]:
+        return None
+    if not (
+        _PLAIN_OWNERS.match(header, 100, 124)
+        and _PLAIN_TIME.match(header, 136, 148)
+        and _PLAIN_DEVICE.match(header, 329, 345)
+    ):
         return None
     size, checksum = header[124:135], header[148:154]
     if not (size.isdigit() and checksum.isdigit()):
