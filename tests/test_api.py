@@ -183,6 +183,11 @@ def test_a_class_that_the_model_does_not_know_is_refused(run: Run, dataset: Data
         run.evaluate(strange)
 
 
+def test_pictures_of_another_size_are_refused_with_the_mend(run: Run) -> None:
+    with pytest.raises(SourceError, match=r"16x16, and the model of .* takes 8x8; open it with"):
+        run.evaluate(open_dataset("digits", size=16))
+
+
 def test_a_dataset_is_trained_as_it_is_and_tested_once_training_is_done(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,9 +113,11 @@ class ScheduleSection(_Section):
 
     name: Literal["constant", "cosine", "one-cycle", "linear"] = "constant"
     warmup: BelowOne = 0.0
-    """Share of all steps over which the rate rises linearly to its full value."""
+    """Share of all steps over which the rate rises to its full value: linearly, or along a cosine
+    for one-cycle."""
     final: Fraction = 0.0
-    """Learning rate at the last step, as a share of the full value (not used by constant)."""
+    """Where the rate ends, one step after the last, as a share of the full value (not used by
+    constant)."""
 
 
 class TrainingSection(_Section):

@@ -101,6 +101,11 @@ class Run(folder.Run):
         progress: Callable[[int, int | None], None] | None,
     ) -> tuple[Split, tuple[str, ...]]:
         if isinstance(on, Dataset):
+            if on.size != (size := self.preprocessing()["size"]):
+                raise SourceError(
+                    f"{on.source} was opened with pictures of {on.size}x{on.size}, and the model "
+                    f"of {self.path} takes {size}x{size}; open it with size={size}"
+                )
             return on.test, on.class_names
         facts = self.source()
         source = open_source(on or facts["name"])

@@ -21,7 +21,7 @@ class Result:
     Attributes:
         test: the evaluation on the test split, done once, after the training.
         seconds: wall time of the training, validation included, preparation and test not.
-        images_per_second: training pictures by second of the training.
+        images_per_second: training pictures by second of training steps, validation not counted.
         peak_memory_bytes: largest resident size of the process, from its start to the end.
         epochs: epochs that were trained, fewer than the recipe's after an early stop.
         steps: batches that were trained.
