@@ -89,6 +89,21 @@ class Run:
         return self.path / "model.keras"
 
     @property
+    def calibration_path(self) -> Path:
+        """The temperature that makes the model's probabilities honest, and how it was found."""
+        return self.path / "calibration.json"
+
+    @property
+    def onnx_path(self) -> Path:
+        """The model for predictions: uint8 pixels in, calibrated probabilities out."""
+        return self.path / "model.onnx"
+
+    @property
+    def report_path(self) -> Path:
+        """The report: one page for people, made from the other files."""
+        return self.path / "report.html"
+
+    @property
     def curves_path(self) -> Path:
         """The loss and accuracy curves as a picture."""
         return self.path / "curves.png"
