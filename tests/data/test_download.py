@@ -25,6 +25,7 @@ class Server(ThreadingHTTPServer):
         self.ranges = True
         self.stop_after = []  # bytes after which the answers, in turn, break off
         self.status = None
+        self.lie = 0  # how much more than there is, every answer declares; None declares nothing
         self.requests = []
 
     @property
@@ -54,7 +55,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(content) - start))
+        if self.server.lie is not None:
+            self.send_header("Content-Length", str(len(content) - start + self.server.lie))
         self.end_headers()
         body = content[start:]
         if self.server.stop_after:
@@ -128,6 +130,43 @@ def test_a_later_call_resumes(server, content, tmp_path):
     assert leftovers(tmp_path) == [f"{FILE}.lock", f"{FILE}.part"]
     assert fetch("cifar10", mirror=server.address).read_bytes() == content
     assert server.requests[-1] == "bytes=1500000-"
+
+
+def test_a_server_that_declares_less_than_there_is_is_found_out(server, content):
+    server.lie = -1000
+    with pytest.raises(SourceError, match="does not have the official checksum"):
+        fetch("cifar10", mirror=server.address)
+    server.lie = 0
+    assert fetch("cifar10", mirror=server.address).read_bytes() == content
+
+
+@pytest.mark.parametrize("lie", [1000, None])
+def test_a_server_that_declares_more_or_nothing_will_do(server, content, lie):
+    server.lie = lie
+    assert fetch("cifar10", mirror=server.address).read_bytes() == content
+
+
+def test_a_server_that_never_ends_does_not_fill_the_disk(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(download, "_BLOCK", 1 << 16)
+    server.lie = None
+    with pytest.raises(SourceError, match=r"gives more than any archive has; .*TENFOLD_MIRROR"):
+        fetch("cifar10", mirror=server.address)
+    assert leftovers(tmp_path) == [f"{FILE}.lock"]
+
+
+def test_a_server_that_resumes_somewhere_else_is_not_believed(server, content, monkeypatch):
+    server.stop_after = [1_500_000]
+    send = Handler.send_header
+
+    def elsewhere(handler, name, value):
+        if name == "Content-Range":
+            value = value.replace("bytes 1500000", "bytes 1499999")
+        send(handler, name, value)
+
+    monkeypatch.setattr(Handler, "send_header", elsewhere)
+    with pytest.raises(SourceError, match=r"ended after|checksum"):
+        fetch("cifar10", mirror=server.address)
 
 
 def test_a_server_without_ranges_starts_over(server, content):

@@ -224,3 +224,24 @@ def test_only_a_few_batches_are_read_ahead(kind: str, monkeypatch: pytest.Monkey
         next(batches)
     # A reader without bound would be through all fifty in a few milliseconds.
     assert not too_many.wait(timeout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "at_a_time", "first"), [(23, 8, 3, 2), (5, 9, 4, 0), (40, 16, 8, 1)]
+)
+def test_the_parts_of_a_batch_put_together_are_the_batch(
+    count: int, batch_size: int, at_a_time: int, first: int
+) -> None:
+    split, order = split_of(count), TrainingOrder(count, batch_size, seed=1)
+    whole = train_on(split, order, first_step=first, steps=3)
+    parts: Any = iter(train_on(split, order, first_step=first, steps=3, at_a_time=at_a_time))
+    for pictures, labels in whole:
+        found, last = [], False
+        while not last:
+            *part, share, last = next(parts)
+            assert 1 <= len(part[0]) <= at_a_time
+            assert share == pytest.approx(len(part[0]) / len(pictures))
+            found.append(part)
+        np.testing.assert_array_equal(np.concatenate([part[0] for part in found]), pictures)
+        np.testing.assert_array_equal(np.concatenate([part[1] for part in found]), labels)
+    assert next(parts, None) is None

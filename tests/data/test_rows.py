@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tenfold.data.rows import RowReader
+from tenfold.errors import SourceError
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_rows_out_of_range_are_refused(rows: list[int], mapped: np.memmap) -> No
 def test_a_file_cut_short_is_noticed(mapped: np.memmap) -> None:
     reader = RowReader(mapped)
     os.truncate(str(mapped.filename), 50 * 60)
-    with pytest.raises(OSError, match="shorter"):
+    with pytest.raises(SourceError, match="fewer than when they were opened"):
         reader.read(np.array([99]))
 
 
@@ -92,6 +93,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from tenfold.data.rows import RowReader
+from tenfold.errors import SourceError
 
 def peak():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])

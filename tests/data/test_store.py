@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from PIL import Image
 
 from tenfold.data import prepare as prepare_module
 from tenfold.data.cache import cache_folder
+from tenfold.data.origins import Origin
 from tenfold.data.sources.base import Picture, Source
 from tenfold.data.store import Store, open_store
 from tenfold.errors import OutputError, SourceError
@@ -86,6 +88,12 @@ def damage(pictures: list[Picture], positions: Sequence[int]) -> None:
     for position in positions:
         sound = pictures[position]
         pictures[position] = Picture(sound.name, sound.label, sound.split, b"not a picture")
+
+
+def decoders() -> list[psutil.Process]:
+    """The workers of this process, which may have other children: a browser of another test."""
+    children = psutil.Process().children()
+    return [child for child in children if "tenfold.data.decode_worker" in child.cmdline()]
 
 
 def open_small(source: Source, cache: Path, **options: object) -> Store:
@@ -194,6 +202,8 @@ def test_the_cache_is_where_the_user_says(tmp_path: Path, monkeypatch: pytest.Mo
         ("images.raw", lambda content: content[:-1]),
         ("labels.npy", lambda content: content[:-1] + bytes([content[-1] ^ 1])),
         ("splits.npy", lambda content: content[:20]),
+        ("names.raw", lambda content: content[:-1]),
+        ("origins.raw", lambda content: content[:-1]),
         ("store.json", lambda content: content[: len(content) // 2]),
         ("store.json", lambda _: b"{}"),
         ("store.json", lambda _: b"[]"),
@@ -260,7 +270,97 @@ def test_a_refusal_names_the_first_few_only(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"600\.png .*602\.png .*and 397 more") as caught:
         open_small(ListSource(pictures), tmp_path)
     assert "603.png" not in str(caught.value)
+
+
+def test_a_source_that_is_refused_can_be_looked_at_without_decoding_it_again(
+    tmp_path: Path,
+) -> None:
+    pictures = as_pictures(pixels(1000))
+    damage(pictures, range(600, 1000))
+    source = ListSource(pictures)
+    with pytest.raises(SourceError, match="400 of 1000 pictures cannot be decoded"):
+        open_small(source, tmp_path)
+    store = open_small(source, tmp_path, most_skipped=1.0)
+    assert (len(store), len(store.skipped), source.readings) == (600, 400, 1)
+    with pytest.raises(SourceError, match="400 of 1000 pictures cannot be decoded"):
+        open_small(source, tmp_path)
+
+
+def test_a_source_of_damaged_pictures_only_is_refused_however_it_is_opened(tmp_path: Path) -> None:
+    pictures = as_pictures(pixels(9))
+    damage(pictures, range(9))
+    with pytest.raises(SourceError, match="9 of 9 pictures cannot be decoded"):
+        open_small(ListSource(pictures), tmp_path, most_skipped=1.0)
     assert [entry.suffix for entry in (tmp_path / "stores").iterdir()] == [".lock"]
+
+
+def test_more_damaged_pictures_than_can_be_named_end_the_preparation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare_module, "MOST_SKIPPED", 300)
+    pictures = as_pictures(pixels(3000))
+    damage(pictures, range(1000))
+    with pytest.raises(SourceError, match=r"of 512 pictures cannot be decoded|of 1000 pictures"):
+        open_small(ListSource(pictures), tmp_path, most_skipped=1.0)
+
+
+# --- What the pictures were ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("positions", [[], [0, 1, 256, 1199]])
+def test_names_sizes_and_formats_stay_with_their_pictures(
+    workers: int, positions: list[int], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    pictures, expected = [], []
+    for position in range(1200):
+        width, height = (int(side) for side in rng.integers(5, 20, 2))
+        form = ("PNG", "JPEG", "BMP", "GIF", "WEBP")[position % 5]
+        buffer = io.BytesIO()
+        Image.new("RGB", (width, height), (position % 256, 0, 0)).save(buffer, form)
+        name = f"ordner/größe {position}.{form}" + "x" * (position % 7)
+        pictures.append(Picture(name, ("a", "b")[position % 2], None, buffer.getvalue()))
+        expected.append(Origin(name, width, height, form))
+    damage(pictures, positions)
+    store = open_small(ListSource(pictures), tmp_path, workers=workers)
+    kept = [origin for position, origin in enumerate(expected) if position not in positions]
+    assert len(store.origins) == len(kept)
+    assert [store.origins[position] for position in range(len(kept))] == kept
+    with pytest.raises(IndexError):
+        store.origins[len(kept)]
+    with pytest.raises(IndexError):
+        store.origins[-1]
+
+
+def test_a_turned_picture_has_the_size_in_which_it_is_seen(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (12, 7), "red").save(buffer, "JPEG", exif=turned)
+    pictures = as_pictures(pixels(9))
+    pictures[4] = Picture("turned.jpg", "cat", None, buffer.getvalue())
+    store = open_small(ListSource(pictures), tmp_path)
+    assert store.origins[4] == Origin("turned.jpg", 7, 12, "JPEG")
+
+
+def test_pixels_have_their_own_size_and_no_format(tmp_path: Path) -> None:
+    pictures = as_pictures(pixels(9, size=12), encoded=False)
+    assert open_small(ListSource(pictures), tmp_path).origins[8] == Origin(
+        "8.png", 12, 12, "pixels"
+    )
+
+
+@pytest.mark.parametrize("encoded", [True, False])
+def test_digests_are_equal_where_all_pixels_are(encoded: bool, tmp_path: Path) -> None:
+    images = pixels(1500)
+    images[700], images[1499] = images[3], images[3]
+    images[1400] = images[3]
+    images[1400, 7, 7, 2] ^= 1
+    store = open_small(ListSource(as_pictures(images, encoded)), tmp_path)
+    digests = [bytes(row) for row in store.origins.digests()]
+    assert [at for at, digest in enumerate(digests) if digest == digests[3]] == [3, 700, 1499]
+    assert digests[3] == hashlib.blake2b(images[3].tobytes(), digest_size=16).digest()
 
 
 def test_a_class_of_damaged_pictures_only_is_no_class(tmp_path: Path) -> None:
@@ -442,7 +542,7 @@ def test_of_two_processes_one_prepares_and_both_end_well(tmp_path: Path) -> None
             first_said, first_errors = first.communicate("go on\n")
             second_said, second_errors = second.communicate()
     assert (first_errors, second_errors) == ("", "")
-    assert first_said.split() == [str(COUNT)]
+    assert first_said.split() == ["fingerprint", str(COUNT)], "it is taken again at the end"
     assert second_said.split() == [str(COUNT)], "it read the source too"
 
 
@@ -454,7 +554,7 @@ def test_one_that_waits_takes_over_from_one_that_is_killed(tmp_path: Path) -> No
             first.kill()
             said, errors = second.communicate("go on\n")
     assert errors == ""
-    assert said.split() == ["reading", "waiting", str(COUNT)]
+    assert said.split() == ["reading", "waiting", "fingerprint", str(COUNT)]
 
 
 def test_leftovers_of_other_stores_are_swept_unless_someone_works_on_them(tmp_path: Path) -> None:
@@ -473,7 +573,7 @@ def test_a_worker_that_dies_is_reported_with_what_it_was_given(tmp_path: Path) -
         def pictures(self) -> Iterator[Picture]:
             for position, picture in enumerate(super().pictures()):
                 if position == 1500:
-                    for worker in psutil.Process().children():
+                    for worker in decoders():
                         worker.kill()
                 yield picture
 
@@ -491,7 +591,7 @@ def test_a_source_that_fails_midway_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cut short"):
         open_small(Broken(as_pictures(pixels(1000))), tmp_path)
     assert [entry.suffix for entry in (tmp_path / "stores").iterdir()] == [".lock"]
-    assert not psutil.Process().children()
+    assert not decoders()
 
 
 # --- What is written -----------------------------------------------------------------------------
@@ -517,7 +617,7 @@ def test_every_file_is_synced_before_the_folder_is_renamed(
     monkeypatch.setattr(Path, "rename", noted_rename)
     open_small(ListSource(as_pictures(pixels(9))), tmp_path)
     files = [event for event in events if event != "partial"]
-    assert files == ["raw", "npy", "npy", "json", "rename"]
+    assert files == ["raw", "raw", "raw", "npy", "npy", "json", "rename"]
 
 
 def test_store_json_says_what_the_store_was_made_from(tmp_path: Path) -> None:

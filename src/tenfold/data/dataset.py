@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.data import sources
-from tenfold.data.prepare import SPLIT_CODES, Progress
+from tenfold.data.duplicates import find_duplicates
+from tenfold.data.leaks import without_leaks
+from tenfold.data.prepare import SKIPPED_SHARE, SPLIT_CODES, Progress
 from tenfold.data.rows import RowReader
 from tenfold.data.sources.base import Source, SplitName
 from tenfold.data.splits import hold_out, limit_rows
@@ -92,6 +94,8 @@ class Dataset:
         skipped: name and reason of each damaged picture that was left out.
         options: the arguments of `open_dataset` that drew the splits; with them and the source
             the same splits can be drawn again. Empty for a dataset that was put together by hand.
+        store: what the splits are parts of; None for a dataset that was put together by hand.
+        dropped: how many pictures were left out as leaks, by split; empty where none were to be.
     """
 
     source: str
@@ -104,6 +108,8 @@ class Dataset:
     test: Split
     skipped: tuple[tuple[str, str], ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    store: Store | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     def channel_statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation of each colour channel, over the training split only.
@@ -140,11 +146,14 @@ def open_dataset(
     test: float = 0.2,
     rows: int | None = None,
     test_rows: int | None = None,
+    drop_leaks: bool = False,
     seed: int = 0,
     cache: Path | None = None,
     mirror: str | None = None,
+    most_skipped: float = SKIPPED_SHARE,
     progress: Progress | None = None,
     download_progress: Progress | None = None,
+    search_progress: Progress | None = None,
 ) -> Dataset:
     """Open a source as a dataset, decoding it into a store the first time.
 
@@ -161,15 +170,22 @@ def open_dataset(
         rows: the most training pictures; taken after the validation split, every class by its
             share.
         test_rows: the most test pictures, likewise.
+        drop_leaks: leave out training and validation pictures that are duplicates of test
+            pictures, and training pictures that are duplicates of validation pictures, before
+            the rows are limited; the test stays as it is. See `tenfold.data.duplicates`.
         seed: draws the splits and the rows.
         cache: folder that holds Tenfold's caches; None: TENFOLD_CACHE, or the system's.
         mirror: where to download a source from, instead of its official place.
+        most_skipped: the largest share of the pictures that may be damaged.
         progress: called with the number of pictures decoded and the number expected, or None.
         download_progress: called with bytes likewise, where the source must be downloaded.
+        search_progress: called with pairs of pictures compared likewise, where duplicates are
+            searched.
 
     Raises:
-        SourceError: the source cannot be read, or cannot be split: fewer pictures than classes,
-            a class without training pictures, no test pictures.
+        SourceError: the source cannot be read, or too much of it is damaged, or it cannot be
+            split: fewer pictures than classes, a class without training pictures, no test
+            pictures.
         RecipeError: ``rows`` is less than the number of classes.
         OutputError: the cache cannot be written.
     """
@@ -178,8 +194,21 @@ def open_dataset(
     else:
         opened = sources.open_source(source, mirror=mirror, progress=download_progress)
     size = size or opened.native_size or DEFAULT_SIZE
-    store = open_store(opened, size=size, cache=cache, progress=progress)
+    store = open_store(opened, size=size, cache=cache, progress=progress, most_skipped=most_skipped)
     train, valid, tested = _split(store, opened.name, validation, test, seed)
+    dropped: dict[str, int] = {}
+    if drop_leaks:
+        before = {"train": len(train), "validation": len(valid)}
+        train, valid = without_leaks(
+            find_duplicates(store, progress=search_progress), train, valid, tested
+        )
+        dropped = {
+            "train": before["train"] - len(train),
+            "validation": before["validation"] - len(valid),
+        }
+        _check_classes(
+            store, opened.name, train, " that are no duplicates of test or validation pictures"
+        )
     if rows is not None:
         if rows < len(store.class_names):
             raise RecipeError(
@@ -209,8 +238,11 @@ def open_dataset(
             "test": test,
             "rows": rows,
             "test_rows": test_rows,
+            "drop_leaks": drop_leaks,
             "seed": seed,
         },
+        store=store,
+        dropped=dropped,
     )
 
 
@@ -271,10 +303,15 @@ def _split(
         raise SourceError(
             f"{source} leaves no pictures for the test; add some, or set data.test above 0"
         )
+    _check_classes(store, source, train)
+    return train, valid, tested
+
+
+def _check_classes(store: Store, source: str, train: _Indices, kind: str = "") -> None:
+    """Refuse a class without training pictures; ``kind`` says which are meant."""
     numbers = np.bincount(store.labels[train], minlength=len(store.class_names))
     if (numbers == 0).any():
         absent = store.class_names[int(np.argmin(numbers))]
         raise SourceError(
-            f"{source} has no training pictures of class '{absent}'; add some, or take it out"
+            f"{source} has no training pictures of class '{absent}'{kind}; add some, or take it out"
         )
-    return train, valid, tested

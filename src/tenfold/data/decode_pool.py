@@ -19,11 +19,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.data.decode_worker import Failures, decode_rows
+from tenfold.data.decode_worker import ORIGIN, DecodedRows, decode_rows
 from tenfold.data.sources.base import Picture
 from tenfold.errors import SourceError
 
@@ -74,7 +75,7 @@ def cut_into_chunks(pictures: Iterable[Picture], size: int) -> Iterator[Chunk]:
 
 def decode_chunks(
     chunks: Iterable[Chunk], size: int, descriptor: int, workers: int
-) -> Generator[tuple[Chunk, Failures]]:
+) -> Generator[tuple[Chunk, DecodedRows]]:
     """Decode chunks into a file of rows; yields each, in order, once its rows are written.
 
     Pixels that need no decoding, and sources of a single chunk, are done in this process.
@@ -86,7 +87,7 @@ def decode_chunks(
         workers: how many worker processes to use.
 
     Yields:
-        The chunk, and those of its pictures that cannot be decoded.
+        The chunk, and what became of it.
 
     Raises:
         OSError: the file cannot be written.
@@ -104,13 +105,13 @@ def decode_chunks(
 
 def _decode_in_workers(
     chunks: Iterable[Chunk], size: int, descriptor: int, count: int
-) -> Generator[tuple[Chunk, Failures]]:
+) -> Generator[tuple[Chunk, DecodedRows]]:
     workers: list[_Worker] = []
     idle: SimpleQueue[_Worker] = SimpleQueue()
     # One thread a worker, which waits for it; the decoding itself is in the workers.
     threads = ThreadPoolExecutor(count)
 
-    def run(chunk: Chunk) -> Failures:
+    def run(chunk: Chunk) -> DecodedRows:
         worker = idle.get()
         try:
             return worker.decode(chunk)
@@ -121,14 +122,14 @@ def _decode_in_workers(
         for _ in range(count):
             workers.append(_Worker(size, descriptor))
             idle.put(workers[-1])
-        under_way: deque[tuple[Chunk, Future[Failures]]] = deque()
+        under_way: deque[tuple[Chunk, Future[DecodedRows]]] = deque()
         for chunk in chunks:
             under_way.append((chunk, threads.submit(run, chunk)))
             if len(under_way) > _CHUNKS_AHEAD:
-                oldest, failures = under_way.popleft()
-                yield oldest, failures.result()
-        for oldest, failures in under_way:
-            yield oldest, failures.result()
+                oldest, decoded = under_way.popleft()
+                yield oldest, decoded.result()
+        for oldest, decoded in under_way:
+            yield oldest, decoded.result()
     finally:
         # In this order, because a thread may be waiting for its worker.
         for worker in workers:
@@ -156,7 +157,7 @@ class _Worker:
             process_group=0,
         )
 
-    def decode(self, chunk: Chunk) -> Failures:
+    def decode(self, chunk: Chunk) -> DecodedRows:
         """Hand over a chunk and wait until its rows are written."""
         files = chunk.files()
         if files is None:
@@ -166,21 +167,26 @@ class _Worker:
         assert replies is not None  # noqa: S101
         lengths = [len(content) for content in files]
         request = json.dumps({"start": chunk.start, "lengths": lengths}).encode()
-        reply = b""
+        answer: dict[str, Any] = {}
+        origins = b""
+        expected = len(files) * ORIGIN.itemsize
         with suppress(BrokenPipeError):
             requests.write(b"\n".join([request, b"".join(files)]))
             requests.flush()
-            reply = replies.readline()
-        if not reply:
+            line = replies.readline()
+            answer = json.loads(line) if line.endswith(b"\n") else {}
+            if "failures" in answer:
+                origins = replies.read(expected)
+        if "errno" in answer:
+            raise OSError(answer["errno"], os.strerror(answer["errno"]))
+        if len(origins) < expected:
             raise SourceError(
                 f"decoding died (exit status {self._process.wait()}) among the pictures from "
                 f"'{chunk.names[0]}' to '{chunk.names[-1]}'; free memory, or take out the picture "
                 "that it died of"
             )
-        answer = json.loads(reply)
-        if "errno" in answer:
-            raise OSError(answer["errno"], os.strerror(answer["errno"]))
-        return [(position, reason) for position, reason in answer["failures"]]
+        failures = [(position, reason) for position, reason in answer["failures"]]
+        return DecodedRows(failures, np.frombuffer(origins, ORIGIN))
 
     def kill(self) -> None:
         """End the process at once: what it was asked for is written, or no longer wanted."""

@@ -5,30 +5,53 @@ Start-up counts (a quarter of a second, most of it NumPy's), so nothing more is 
 The protocol, over the worker's standard input and output, both binary:
 
     request   {"start": 512, "lengths": [924, 890, ...]}, a newline, the contents end to end
-    reply     {"failures": [[3, "truncated"], ...]}, or {"errno": 28}, and a newline
+    reply     {"failures": [[3, "truncated"], ...]}, a newline, one `ORIGIN` a picture end to end;
+              or {"errno": 28} and a newline
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.data.decode import DecodeError, decode
+from tenfold.data.decode import FORMATS, PIXELS, DecodeError, decode_whole
 
 Failures = list[tuple[int, str]]
 """Position in the chunk, and the reason in words, of each picture that cannot be decoded."""
 
+FORMAT_NAMES = (PIXELS, *FORMATS)
+"""Formats by the number that stands for them on disk: a new one goes to the end."""
+
+ORIGIN = np.dtype([("width", "<u4"), ("height", "<u4"), ("format", "u1"), ("digest", "<u8", 2)])
+"""What is kept of a picture beside its pixels: its own size, its format, and the 128-bit BLAKE2b
+of its row of pixels, by which pictures that are equal in every pixel find each other."""
+
+_FORMAT_NUMBERS = {name: number for number, name in enumerate(FORMAT_NAMES)}
+
+
+class DecodedRows(NamedTuple):
+    """What became of a chunk.
+
+    Attributes:
+        failures: the pictures that cannot be decoded; their rows hold zeros.
+        origins: `ORIGIN` (n,), one for each picture, zeros for those.
+    """
+
+    failures: Failures
+    origins: NDArray[np.void]
+
 
 def decode_rows(
     contents: Sequence[bytes | NDArray[np.uint8]], start: int, size: int, descriptor: int
-) -> Failures:
+) -> DecodedRows:
     """Decode a chunk and write it to a file of rows, one row of size * size * 3 bytes a picture.
 
     Args:
@@ -38,21 +61,24 @@ def decode_rows(
         descriptor: the file, open for writing. Its position is neither used nor moved, so that
             processes can share it.
 
-    Returns:
-        The pictures that cannot be decoded; their rows hold zeros.
-
     Raises:
         OSError: the file cannot be written.
     """
     rows = np.zeros((len(contents), size, size, 3), np.uint8)
+    origins = np.zeros(len(contents), ORIGIN)
     failures = []
     for position, content in enumerate(contents):
         try:
-            rows[position] = decode(content, size)
+            pixels, width, height, format_ = decode_whole(content, size)
         except DecodeError as error:
             failures.append((position, str(error)))
+            continue
+        row = rows[position]
+        row[:] = pixels
+        digest = np.frombuffer(hashlib.blake2b(row.data, digest_size=16).digest(), "<u8")
+        origins[position] = width, height, _FORMAT_NUMBERS[format_], digest
     write_at(descriptor, rows.reshape(-1).data, start * size * size * 3)
-    return failures
+    return DecodedRows(failures, origins)
 
 
 def write_at(descriptor: int, data: memoryview | bytes, offset: int) -> None:
@@ -74,12 +100,14 @@ def main() -> None:
         if len(joined) < ends[-1]:
             return
         contents = [joined[start:end] for start, end in pairwise(ends)]
-        reply: dict[str, Any]
         try:
-            reply = {"failures": decode_rows(contents, request["start"], size, descriptor)}
+            decoded = decode_rows(contents, request["start"], size, descriptor)
         except OSError as error:
-            reply = {"errno": error.errno}
-        replies.write(json.dumps(reply).encode() + b"\n")
+            reply = json.dumps({"errno": error.errno}).encode() + b"\n"
+        else:
+            head = json.dumps({"failures": decoded.failures}).encode()
+            reply = b"\n".join([head, decoded.origins.tobytes()])
+        replies.write(reply)
         replies.flush()
 
 

@@ -23,6 +23,11 @@ Progress = Callable[[int, int | None], None]
 
 _OFFICIAL_SITE = "https://www.cs.toronto.edu/~kriz"
 _BLOCK = 1 << 20
+_MOST_BYTES = 1 << 30  # six times the larger archive
+_ELSEWHERE = (
+    "give another site or a folder that has the file in TENFOLD_MIRROR, or the path of an archive "
+    "that you have"
+)
 _TIMEOUT = 30.0  # seconds without a byte
 
 
@@ -129,6 +134,9 @@ def _complete(partial: Path, url: str, progress: Progress | None) -> None:
         size = partial.stat().st_size
         try:
             for start, block, total in _blocks(url, size):
+                if start + len(block) > _MOST_BYTES:
+                    partial.unlink()
+                    raise SourceError(f"{url} gives more than any archive has; {_ELSEWHERE}")
                 with partial.open("r+b" if start else "wb") as file:
                     file.seek(start)
                     file.write(block)
@@ -138,10 +146,7 @@ def _complete(partial: Path, url: str, progress: Progress | None) -> None:
         except _BrokenOffError as error:
             if partial.stat().st_size > size:
                 continue
-            raise SourceError(
-                f"cannot download {url} ({error}); give another site or a folder that has the file "
-                "in TENFOLD_MIRROR, or the path of an archive that you have"
-            ) from None
+            raise SourceError(f"cannot download {url} ({error}); {_ELSEWHERE}") from None
         return
 
 

@@ -70,8 +70,9 @@ def training_batches(
     augment: Augment | None = None,
     first_step: int = 0,
     steps: int,
+    at_a_time: int | None = None,
 ) -> tf.data.Dataset:
-    """A stream of training batches.
+    """A stream of training batches, each whole or in parts.
 
     Args:
         split: where pictures come from.
@@ -81,13 +82,16 @@ def training_batches(
         augment: applied to pixel values of 0 to 255, before normalization.
         first_step: the step that the stream begins at.
         steps: how many batches it has.
+        at_a_time: the most pictures in a part; None: batches are whole.
 
     Returns:
-        Batches of pictures, float32 (B, H, W, C), and one-hot labels, float32 (B, classes).
+        Batches of pictures, float32 (B, H, W, C), and one-hot labels, float32 (B, classes). In
+        parts, two scalars follow: the share of its batch that a part is, float32, and whether it is
+        the last of it, bool.
     """
 
-    def make(step: Any) -> tuple[Any, Any]:
-        pictures, labels, positions = _gather(split, order.positions, step)
+    def batch(step: Any, positions_of: Callable[[int], NDArray[np.int64]], index: Any) -> Any:
+        pictures, labels, positions = _gather(split, positions_of, index)
         labels = tf.one_hot(labels, classes)
         if augment is not None:
             epoch = step // order.steps_per_epoch
@@ -95,11 +99,40 @@ def training_batches(
             pictures, labels = augment(pictures, labels, ids=positions, epoch=epoch, seed=seed)
         return normalization.apply(pictures), labels
 
-    return _stream(tf.data.Dataset.range(first_step, first_step + steps), make)
+    if at_a_time is None:
+        steps_ahead = tf.data.Dataset.range(first_step, first_step + steps)
+        return _stream(steps_ahead, lambda step: batch(step, order.positions, step))
+
+    parts = -(-order.batch_size // at_a_time)  # in a full batch
+
+    def positions_of(index: int) -> NDArray[np.int64]:
+        step, part = divmod(index, parts)
+        return order.positions(step)[part * at_a_time :][:at_a_time]
+
+    whole, most = (tf.constant(number, tf.int64) for number in (order.batch_size, at_a_time))
+
+    def left(index: Any) -> tuple[Any, Any]:
+        """Pictures in the batch of a part, and how many of them come with it or after it."""
+        within = (index // parts) % order.steps_per_epoch
+        size = tf.minimum(whole, order.count - within * whole)
+        return size, size - index % parts * at_a_time
+
+    def part(index: Any) -> tuple[Any, ...]:
+        size, remaining = left(index)
+        share = tf.cast(tf.minimum(most, remaining) / size, tf.float32)
+        return *batch(index // parts, positions_of, index), share, remaining <= at_a_time
+
+    indices = tf.data.Dataset.range(first_step * parts, (first_step + steps) * parts)
+    return _stream(indices.filter(lambda index: left(index)[1] > 0), part)
 
 
 def evaluation_batches(
-    split: Split, *, batch_size: int, normalization: Normalization, one_hot: int | None = None
+    split: Split,
+    *,
+    batch_size: int,
+    normalization: Normalization,
+    one_hot: int | None = None,
+    first: int = 0,
 ) -> tf.data.Dataset:
     """Every picture of a split once, in order, unchanged but for normalization.
 
@@ -108,6 +141,7 @@ def evaluation_batches(
         batch_size: pictures in a batch; the last holds what is left.
         normalization: applied to each.
         one_hot: number of classes for one-hot labels, float32 (B, one_hot); None: int32 (B,).
+        first: the batch to begin with.
 
     Returns:
         Batches of pictures, float32 (B, H, W, C), and labels.
@@ -122,7 +156,7 @@ def evaluation_batches(
             labels = tf.one_hot(labels, one_hot)
         return normalization.apply(pictures), labels
 
-    return _stream(tf.data.Dataset.range(0, len(split), batch_size), make)
+    return _stream(tf.data.Dataset.range(first * batch_size, len(split), batch_size), make)
 
 
 def _gather(
@@ -146,7 +180,7 @@ def _gather(
     return tf.cast(pixels, tf.float32), labels, positions
 
 
-def _stream(indices: tf.data.Dataset, make: Callable[[Any], tuple[Any, Any]]) -> tf.data.Dataset:
+def _stream(indices: tf.data.Dataset, make: Callable[[Any], tuple[Any, ...]]) -> tf.data.Dataset:
     """Make a batch of each index, reading a few ahead: tf.data would tune its buffers upwards."""
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from tenfold.data import decode
 from tenfold.data.decode_pool import cut_into_chunks, decode_chunks
 from tenfold.data.decode_worker import write_at
+from tenfold.data.origins import OriginWriter
+from tenfold.data.sources._limits import check_classes
 from tenfold.data.sources.base import Picture, Source
 from tenfold.errors import SourceError
 from tenfold.files import atomic_path, atomic_write_json
@@ -23,13 +25,16 @@ from tenfold.files import atomic_path, atomic_write_json
 Progress = Callable[[int, int | None], None]
 """Called with the number of pictures done and the number expected, None where not known."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Part of a store's key: raise it whenever the files of a store change their meaning."""
 
 SPLIT_CODES = {None: -1, "train": 0, "validation": 1, "test": 2}
 
 SKIPPED_SHARE = 0.01
-"""The largest share of a source's pictures that may be damaged."""
+"""The largest share of a source's pictures that may be damaged, where it is to be trained on."""
+
+MOST_SKIPPED = 100_000
+"""The most damaged pictures that are remembered by name; what has more is no source of pictures."""
 
 _COPY_BYTES = 8 * 2**20
 
@@ -45,23 +50,31 @@ def prepare(
     """Decode every picture of a source into ``folder``, an empty one; all files are durable.
 
     Raises:
-        SourceError: the source cannot be read, has no pictures or only one class, or more than
-            `SKIPPED_SHARE` of its pictures are damaged.
+        SourceError: the source cannot be read, has no pictures or only one class, or all of its
+            pictures or more than `MOST_SKIPPED` are damaged.
         OSError: the folder cannot be written.
     """
     catalogue = _Catalogue(source)
     skipped: list[tuple[int, str, str]] = []
     done = 0
-    with (folder / "images.raw").open("x+b") as file:
+    with (folder / "images.raw").open("x+b") as file, OriginWriter(folder) as origins:
         chunks = cut_into_chunks(catalogue.read(), size)
         with closing(decode_chunks(chunks, size, file.fileno(), workers)) as decoded:
-            for chunk, failures in decoded:
-                for position, reason in failures:
+            for chunk, rows in decoded:
+                for position, reason in rows.failures:
                     skipped.append((chunk.start + position, chunk.names[position], reason))
+                failed = {position for position, _ in rows.failures}
+                kept = [position for position in range(len(chunk.names)) if position not in failed]
+                origins.append([chunk.names[position] for position in kept], rows.origins[kept])
                 done += len(chunk.names)
+                if len(skipped) > MOST_SKIPPED:
+                    raise too_many_skipped(source.name, [entry[1:] for entry in skipped], done)
                 if progress is not None:
                     progress(done, source.expected_count)
-        _check_skipped(source, skipped, done)
+        if done == 0:
+            raise SourceError(f"{source.name} holds no pictures; check that it is the right place")
+        if len(skipped) == done:
+            raise too_many_skipped(source.name, [entry[1:] for entry in skipped], done)
         missing = [row for row, _, _ in skipped]
         class_names, labels, splits = catalogue.finish(missing)
         _close_gaps(file.fileno(), missing, done, size * size * 3)
@@ -78,6 +91,7 @@ def prepare(
         "size": size,
         "class_names": class_names,
         "images_bytes": len(labels) * size * size * 3,
+        "names_bytes": origins.names_bytes,
         "checksum": checksum(labels, splits),
         "skipped": [(name, reason) for _, name, reason in skipped],
     }
@@ -104,6 +118,7 @@ class _Catalogue:
         classes, labels, splits = self._classes, self._labels, self._splits
         for picture in self._source.pictures():
             labels.append(classes.setdefault(picture.label, len(classes)))
+            check_classes(self._source.name, len(classes))
             splits.append(SPLIT_CODES[picture.split])
             yield picture
 
@@ -132,16 +147,20 @@ class _Catalogue:
         return names, places[came], splits
 
 
-def _check_skipped(source: Source, skipped: Sequence[tuple[int, str, str]], count: int) -> None:
-    if count == 0:
-        raise SourceError(f"{source.name} holds no pictures; check that it is the right place")
-    if len(skipped) > SKIPPED_SHARE * count:
-        first = ", ".join(f"{name} ({reason})" for _, name, reason in skipped[:3])
-        more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-        raise SourceError(
-            f"{source.name}: {len(skipped)} of {count} pictures cannot be decoded, more than "
-            f"{SKIPPED_SHARE:.0%}: {first}{more}; repair or remove them"
-        )
+def too_many_skipped(source: str, skipped: Sequence[tuple[str, str]], count: int) -> SourceError:
+    """The error for a source with too many damaged pictures.
+
+    Args:
+        source: its name.
+        skipped: name and reason of each damaged picture.
+        count: how many pictures there are, damaged ones included.
+    """
+    first = ", ".join(f"{name} ({reason})" for name, reason in skipped[:3])
+    more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+    return SourceError(
+        f"{source}: {len(skipped)} of {count} pictures cannot be decoded, more than "
+        f"{SKIPPED_SHARE:.0%}: {first}{more}; repair or remove them (tenfold data info lists them)"
+    )
 
 
 def _close_gaps(descriptor: int, missing: Sequence[int], count: int, row_bytes: int) -> None:

@@ -9,6 +9,8 @@ import weakref
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.errors import SourceError
+
 
 class RowReader:
     """Gathers rows of pixels, from a memory-mapped file by reading and not by touching it.
@@ -28,7 +30,8 @@ class RowReader:
         self._offset = 0
         base: object = images.base  # a mapping for a whole file, an array for a part of one
         if isinstance(images, np.memmap) and isinstance(base, mmap.mmap):
-            self._descriptor = os.open(str(images.filename), os.O_RDONLY)
+            self._name = str(images.filename)
+            self._descriptor = os.open(self._name, os.O_RDONLY)
             self._offset = images.offset
             weakref.finalize(self, os.close, self._descriptor)
 
@@ -43,7 +46,7 @@ class RowReader:
 
         Raises:
             IndexError: a position is out of range.
-            OSError: the file was cut short since it was opened.
+            SourceError: the file was cut short since it was opened.
         """
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self._images):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self._images)}")
@@ -55,5 +58,8 @@ class RowReader:
         offsets = self._offset + rows.astype(np.int64) * row_bytes
         for row, offset in zip(flat, offsets.tolist(), strict=True):
             if os.preadv(self._descriptor, [row.data], offset) != row_bytes:
-                raise OSError("the file of pixels is shorter than when it was opened")
+                raise SourceError(
+                    f"the prepared pictures in {self._name} are fewer than when they were opened; "
+                    "run the command again, and it prepares them anew"
+                )
         return out

@@ -20,11 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold import machine
-from tenfold.data import decode
+from tenfold.data import decode, origins
 from tenfold.data.cache import cache_folder
-from tenfold.data.prepare import FORMAT_VERSION, Progress, checksum, prepare
+from tenfold.data.origins import Origins
+from tenfold.data.prepare import (
+    FORMAT_VERSION,
+    SKIPPED_SHARE,
+    Progress,
+    checksum,
+    prepare,
+    too_many_skipped,
+)
 from tenfold.data.sources.base import Source
-from tenfold.errors import OutputError
+from tenfold.errors import OutputError, SourceError
 from tenfold.files import translate_output_errors
 
 
@@ -41,6 +49,7 @@ class Store:
         class_names: the classes in label order.
         fingerprint: the source's, see `Source.fingerprint`.
         size: side of the pictures in pixels.
+        origins: name, own size, format and digest of each picture, read as they are asked for.
         skipped: name and reason of each picture that could not be decoded and is not in here.
     """
 
@@ -51,6 +60,7 @@ class Store:
     class_names: tuple[str, ...]
     fingerprint: str
     size: int
+    origins: Origins
     skipped: tuple[tuple[str, str], ...]
 
     def __len__(self) -> int:
@@ -64,6 +74,7 @@ def open_store(
     cache: Path | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
+    most_skipped: float = SKIPPED_SHARE,
 ) -> Store:
     """Open a source's store, preparing it first if there is none.
 
@@ -78,10 +89,12 @@ def open_store(
         progress: called now and then during a preparation with the number of pictures done and
             the number expected, or None where that is not known.
         workers: processes that decode; None: one for each core.
+        most_skipped: the largest share of the pictures that may be damaged. The store is prepared
+            all the same, so that it need not be again to look at what is wrong.
 
     Raises:
         SourceError: the source cannot be read, has no pictures or only one class, or more than
-            1% of its pictures are damaged.
+            that share of its pictures are damaged.
         OutputError: the cache cannot be written.
     """
     fingerprint = source.fingerprint()
@@ -89,24 +102,36 @@ def open_store(
     store = _read(path)
     if store is None:
         workers = machine.describe().cores if workers is None else workers
-        with _writing(path), _locked(path.with_suffix(".lock")):
+        with writing(path), locked(path.with_suffix(".lock")):
             store = _read(path)  # another process may have prepared it while we waited
             if store is None:
-                _sweep(path.parent)
+                sweep(path.parent)
                 partial = path.with_suffix(".partial")
-                _remove(partial)
+                remove(partial)
                 try:
                     partial.mkdir()
                     prepare(source, fingerprint, size, partial, progress, workers)
-                    _remove(path)  # damaged, or it would have been read
+                    if source.fingerprint() != fingerprint:
+                        raise SourceError(
+                            f"{source.name} changed while it was read; run the command again once "
+                            "nothing writes to it"
+                        )
+                    remove(path)  # damaged, or it would have been read
                     # Everything inside is durable; a rename that a power cut undoes only costs
                     # another preparation.
                     partial.rename(path)
                 except BaseException:
-                    _remove(partial)
+                    remove(partial)
                     raise
                 store = _read(path)
-                assert store is not None, path  # noqa: S101 - it was written whole
+                if store is None:  # it was written whole
+                    raise OutputError(
+                        f"cannot write {path}: parts of it vanished while it was written; "
+                        "run the command again"
+                    )
+    count = len(store) + len(store.skipped)
+    if len(store.skipped) > most_skipped * count:
+        raise too_many_skipped(source.name, store.skipped, count)
     return store
 
 
@@ -122,8 +147,14 @@ def _read(path: Path) -> Store | None:
         labels = np.load(path / "labels.npy", allow_pickle=False)
         splits = np.load(path / "splits.npy", allow_pickle=False)
         shape = (len(labels), facts["size"], facts["size"], 3)
-        images_size = (path / "images.raw").stat().st_size
-        if (images_size, checksum(labels, splits)) != (facts["images_bytes"], facts["checksum"]):
+        found = {
+            "images_bytes": (path / "images.raw").stat().st_size,
+            "names_bytes": (path / origins.NAMES).stat().st_size,
+            "checksum": checksum(labels, splits),
+        }
+        if any(facts[key] != value for key, value in found.items()):
+            return None
+        if (path / origins.ROWS).stat().st_size != len(labels) * origins.ROW.itemsize:
             return None
         return Store(
             path=path,
@@ -133,6 +164,7 @@ def _read(path: Path) -> Store | None:
             class_names=tuple(facts["class_names"]),
             fingerprint=facts["fingerprint"],
             size=facts["size"],
+            origins=Origins(path, len(labels)),
             skipped=tuple((name, reason) for name, reason in facts["skipped"]),
         )
     except (FileNotFoundError, NotADirectoryError, ValueError, EOFError, KeyError, TypeError):
@@ -140,7 +172,7 @@ def _read(path: Path) -> Store | None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """Say how to choose another cache where this one cannot be written."""
     try:
         with translate_output_errors(path):
@@ -150,7 +182,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock, which the system releases if this process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
@@ -158,17 +190,18 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what killed preparations left: partial folders whose lock nobody holds."""
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left: partial folders whose lock nobody holds."""
     for partial in folder.glob("*.partial"):
         with partial.with_suffix(".lock").open("ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            _remove(partial)
+            remove(partial)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a folder, if it is there."""
     if path.exists():
         shutil.rmtree(path)

@@ -30,6 +30,14 @@ _INSTRUCTIONS = frozenset({
 })  # fmt: skip
 
 
+_MOST_INSTRUCTIONS = 1_000_000
+"""The largest official file has a fifth of them. Each may make an object of a hundred bytes."""
+
+_MOST_TUPLES = 1000
+"""Official files have a handful: what an array is made with. A tuple can hold a tuple, and so on;
+Python hashes, prints and frees deep ones by recursion in C, which ends the process."""
+
+
 def load(raw: bytes, name: str) -> dict[str, object]:
     """The dict in a CIFAR pickle: keys as text, arrays as uint8 arrays over ``raw``'s bytes.
 
@@ -49,19 +57,25 @@ def load(raw: bytes, name: str) -> dict[str, object]:
         raise _damaged(name, error) from None
     if not isinstance(loaded, dict):
         raise SourceError(f"{name} is a pickle, but not of a dict as in a CIFAR archive")
-    return {_text(key): _plain(value) for key, value in loaded.items()}
+    try:
+        return {_text(key): _plain(value) for key, value in loaded.items()}
+    except (TypeError, ValueError) as error:
+        raise _damaged(name, error) from None
 
 
 def _check_instructions(raw: bytes, name: str) -> None:
-    """Refuse instructions that a CIFAR file does not hold, and memo slots far out of range.
+    """Refuse instructions that a CIFAR file does not hold, too many, and memo slots out of range.
 
     The latter because the unpickler allocates the memo up to the largest index it is told: twenty
     bytes could ask for gigabytes.
     """
-    count = 0
+    count = tuples = 0
     try:
         for instruction, argument, _ in pickletools.genops(raw):
             count += 1
+            tuples += instruction.name.startswith("TUPLE")
+            if count > _MOST_INSTRUCTIONS or tuples > _MOST_TUPLES:
+                raise _damaged(name, "more instructions than any has")
             if instruction.name not in _INSTRUCTIONS:
                 raise SourceError(
                     f"{name} is a pickle with the instruction {instruction.name}, which no CIFAR "
@@ -129,7 +143,7 @@ class _Function:
 
 def _dtype(code: object, *_: object) -> _Uint8:
     if code not in ("u1", b"u1"):
-        raise TypeError(f"an array of dtype {code!r} where a CIFAR file has uint8")
+        raise TypeError("an array of another dtype than a CIFAR file's uint8")
     return _Uint8()
 
 
@@ -146,11 +160,20 @@ _STAND_INS: dict[tuple[str, str], object] = {
 
 
 def _text(key: object) -> str:
-    return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
+    if isinstance(key, bytes):
+        return key.decode("utf-8", "replace")
+    if isinstance(key, str):
+        return key
+    raise TypeError("a key that is no text")
 
 
 def _plain(value: object) -> object:
-    return value.pixels if isinstance(value, _Array) else value
+    if not isinstance(value, _Array):
+        return value
+    pixels = getattr(value, "pixels", None)
+    if pixels is None:
+        raise TypeError("an array that was begun and not filled")
+    return pixels
 
 
 def _damaged(name: str, reason: object) -> SourceError:

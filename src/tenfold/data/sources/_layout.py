@@ -23,7 +23,15 @@ SPLITS: dict[str, SplitName] = {
 }
 """What a source may call a split, in any case, and the split that is meant."""
 
+_FOLDERS = 10_000
+"""How many folders are remembered; of others the place is read again."""
+
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
+
+TAR_SUFFIXES = (
+    ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
+)  # fmt: skip
+ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES)
 
 
 class Place(NamedTuple):
@@ -77,7 +85,8 @@ class Layout:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._places: dict[str, Place] = {}  # by folder: one entry a class, not one a picture
+        self._places: dict[str, Place] = {}  # by folder, those last seen
+        self._first: Place | None = None
         self._wrapper: str | None = None
         self._check = SplitCheck(source)
 
@@ -90,6 +99,8 @@ class Layout:
         folder = path.rpartition("/")[0]
         place = self._places.get(folder)
         if place is None:
+            if len(self._places) == _FOLDERS:
+                self._places.clear()
             place = self._places[folder] = self._read(folder, path)
         return place
 
@@ -99,15 +110,16 @@ class Layout:
         Raises:
             SourceError: there was none, or a split holds a class that the training split lacks.
         """
-        if not self._places:
+        if self._first is None:
             raise SourceError(no_pictures(self._source))
         self._check.finish()
 
     def _read(self, folder: str, path: str) -> Place:
         wrapper, place = self._classify(folder.split("/") if folder else [], path)
-        if self._places:
-            first = next(iter(self._places.values()))
-            if (first.split is None) != (place.split is None):
+        if self._first is None:
+            self._first = place
+        else:
+            if (self._first.split is None) != (place.split is None):
                 raise SourceError(
                     f"{self._source}: some pictures lie under train/, validation/ or test/, but "
                     "others do not; put every class folder under one of the three, or none"

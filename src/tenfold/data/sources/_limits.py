@@ -7,6 +7,9 @@ from tenfold.errors import SourceError
 PICTURE_BYTES = 64 << 20
 """The largest picture file, encoded, that is read."""
 
+CLASSES = 100_000
+"""The most classes of a source: what memory holds of it grows with them, and with nothing else."""
+
 _ALLOWANCE = 256 << 20
 _RATIO = 200
 
@@ -37,4 +40,17 @@ def check_picture(source: str, name: str, size: int) -> None:
         raise SourceError(
             f"{source}: picture {name!r} takes {size:,} bytes, more than the "
             f"{PICTURE_BYTES >> 20} MiB that are allowed; scale it down, or remove it"
+        )
+
+
+def check_classes(source: str, count: int) -> None:
+    """Refuse more than 100,000 classes.
+
+    Raises:
+        SourceError: there are more.
+    """
+    if count > CLASSES:
+        raise SourceError(
+            f"{source} has more than {CLASSES:,} classes; is what it gives as classes the names of "
+            "pictures?"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,15 +88,22 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str) -> Iterator[IO[bytes
 
 def _read_header(path: Path, file: IO[bytes], name: str) -> Header:
     try:
-        shape, fortran, dtype = _READERS[np.lib.format.read_magic(file)](file)
+        # A header is text that NumPy evaluates as a literal. It warns of what Python 2 wrote.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            shape, fortran, dtype = _READERS[np.lib.format.read_magic(file)](file)
         if any(length < 0 for length in shape):
             raise ValueError(f"shape {shape}")
-    except (ValueError, KeyError) as error:
+    except (SourceError, zipfile.BadZipFile, OSError):
+        raise
+    except Exception as error:  # the tokenizer, the parser and NumPy raise whatever they like
         raise unusable(path, name, f"has no readable header ({error}); save it again") from None
     if dtype.hasobject:
         raise unusable(
             path, name, "holds pickled objects, which are never loaded; save numbers or text"
         )
+    if dtype.itemsize == 0:
+        raise unusable(path, name, f"is of {dtype}, which holds nothing; save numbers or text")
     if fortran and len(shape) > 1:
         raise unusable(path, name, "is in Fortran order; save np.ascontiguousarray of it")
     return Header(name, shape, dtype)

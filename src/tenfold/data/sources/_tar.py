@@ -113,8 +113,28 @@ def _plain_members(archive: str, stream: ReadAhead) -> Iterator[Member]:
     stream.drain()
 
 
+class _EndsOnce:
+    """A stream for ``tarfile``, which would read on past the end as far as a header tells it to.
+
+    A header may tell it to pass over 8 EiB: it would ask for them without end.
+    """
+
+    def __init__(self, archive: str, stream: ReadAhead) -> None:
+        self._archive = archive
+        self._stream = stream
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        if self._ended:
+            raise _truncated(self._archive)
+        piece = self._stream.read(size)
+        self._ended = not piece
+        return piece
+
+
 def _library_members(archive: str, stream: ReadAhead) -> Iterator[Member]:
-    file = cast(BinaryIO, stream)  # in this mode, tarfile only ever calls read
+    # In this mode, tarfile only ever calls read.
+    file = cast(BinaryIO, _EndsOnce(archive, stream))
     with _explained(archive), tarfile.open(fileobj=file, mode="r|") as library:
         while (info := library.next()) is not None:
             # It would keep every header; only from Python 3.13 on can it be told not to.

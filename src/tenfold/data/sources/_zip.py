@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from tenfold.data.sources._members import Member, checked_path, refused
 from tenfold.errors import SourceError
 
 _ENCRYPTED = 0x1
+_TAIL = 66_000  # bytes; where the directory's end record can be
+_DIRECTORY = 48 << 20  # of some 600,000 pictures
 
 
 @contextmanager
@@ -25,6 +28,7 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     Raises:
         SourceError: it cannot be read, is damaged or encrypted, or expands like a bomb.
     """
+    _check_directory(path)
     with explained(path), zipfile.ZipFile(path) as archive:
         # ZipFile never reads more of a member than it declares, so declared sizes will do.
         expanded = sum(info.file_size for info in archive.infolist())
@@ -38,12 +42,38 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
+def _check_directory(path: Path) -> None:
+    """Refuse a zip whose directory, which ``zipfile`` reads whole, would fill the memory.
+
+    An entry takes 46 bytes and its name in the file, and 700 in memory.
+    """
+    with explained(path), path.open("rb") as file:
+        start = max(0, path.stat().st_size - _TAIL)
+        file.seek(start)
+        tail = file.read(_TAIL)
+    at = tail.rfind(b"PK\x05\x06")
+    size = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
+    at = tail.rfind(b"PK\x06\x06")  # the same in 64 bits; it counts where it is there
+    size = max(
+        size % 0xFFFFFFFF, int.from_bytes(tail[at + 40 : at + 48], "little") if at >= 0 else 0
+    )
+    if size > _DIRECTORY:
+        raise SourceError(
+            f"{path} has a directory of {size:,} bytes, more than fits into memory; unpack it and "
+            "use the folder, or pack it as a tar"
+        )
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """What zipfile raises about damage, as one line."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError,
+        # Offsets, lengths and names that zipfile takes as they come.
+        struct.error, UnicodeDecodeError, OverflowError,
+    ) as error:  # fmt: skip
         reason = str(error) or "it ends too early"
         raise SourceError(
             f"{path} is damaged or truncated ({reason}); copy or download it again"

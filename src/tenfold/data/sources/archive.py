@@ -13,11 +13,6 @@ from tenfold.data.sources._tar import tar_members
 from tenfold.data.sources._zip import zip_members
 from tenfold.data.sources.base import Picture, Source
 
-TAR_SUFFIXES = (
-    ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
-)  # fmt: skip
-ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES)
-
 
 def members(path: Path) -> Iterator[Member]:
     """The regular files of a zip or tar, in its order, read without unpacking to disk.

@@ -21,7 +21,6 @@ SIDE = 32
 _OFFICIAL_COUNT = 60_000
 _PLANE = SIDE * SIDE
 _ROW = 3 * _PLANE
-_FILE_BYTES = 192 << 20  # the largest official file, CIFAR-100's train, has 155 MB
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Version:
         label_key: where a pickled batch has its labels; None for a binary batch.
         label_bytes: how many label bytes begin a binary record; the last one counts.
         class_names: the classes in label order.
+        file_bytes: the most that a file may have, a quarter more than the largest official one.
     """
 
     title: str
@@ -45,6 +45,7 @@ class Version:
     label_key: str | None
     label_bytes: int
     class_names: tuple[str, ...]
+    file_bytes: int
 
 
 _NUMBERED = [f"data_batch_{number}" for number in range(1, 6)]
@@ -52,22 +53,22 @@ VERSIONS = (
     Version(
         "CIFAR-10 (python version)",
         {**dict.fromkeys(_NUMBERED, "train"), "test_batch": "test"},
-        "batches.meta", "label_names", "labels", 0, CIFAR10_CLASSES,
+        "batches.meta", "label_names", "labels", 0, CIFAR10_CLASSES, 40 << 20,
     ),
     Version(
         "CIFAR-10 (binary version)",
         {**dict.fromkeys([f"{name}.bin" for name in _NUMBERED], "train"), "test_batch.bin": "test"},
-        "batches.meta.txt", None, None, 1, CIFAR10_CLASSES,
+        "batches.meta.txt", None, None, 1, CIFAR10_CLASSES, 40 << 20,
     ),
     Version(
         "CIFAR-100 (python version)",
         {"train": "train", "test": "test"},
-        "meta", "fine_label_names", "fine_labels", 0, CIFAR100_CLASSES,
+        "meta", "fine_label_names", "fine_labels", 0, CIFAR100_CLASSES, 192 << 20,
     ),
     Version(
         "CIFAR-100 (binary version)",
         {"train.bin": "train", "test.bin": "test"},
-        "fine_label_names.txt", None, None, 2, CIFAR100_CLASSES,
+        "fine_label_names.txt", None, None, 2, CIFAR100_CLASSES, 192 << 20,
     ),
 )  # fmt: skip
 
@@ -178,7 +179,7 @@ class CifarSource(Source):
                 yield name, read()
 
     def _check_size(self, file: str, size: int) -> None:
-        if size > _FILE_BYTES:
+        if size > self._version.file_bytes:
             raise SourceError(
                 f"{self.name}: {file} takes {size:,} bytes, more than any file of "
                 f"{self._version.title}; get the archive from its official site"
@@ -252,7 +253,8 @@ def _parse_python(
             f"{name} has {len(pixels)} pictures but {len(labels)} labels; "
             "copy or download the archive again"
         )
-    return pixels, np.asarray(labels, dtype=object).astype(np.int64)
+    # A pickle's numbers may be of any size; those of no class are for the caller to refuse.
+    return pixels, np.array([max(-1, min(label, 2**31)) for label in labels], np.int64)
 
 
 def _parse_binary(

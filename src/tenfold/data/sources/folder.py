@@ -8,9 +8,12 @@ from pathlib import Path
 
 from tenfold.data.sources import _fingerprint
 from tenfold.data.sources._layout import Layout, is_picture, no_pictures
-from tenfold.data.sources._limits import check_picture
+from tenfold.data.sources._limits import PICTURE_BYTES, check_picture
 from tenfold.data.sources.base import Picture, Source
 from tenfold.errors import SourceError
+from tenfold.files import read_file
+
+_DEPTH = 100  # folders in folders
 
 
 class FolderSource(Source):
@@ -63,6 +66,11 @@ class FolderSource(Source):
             entries = sorted(os.scandir(self._root / folder), key=lambda entry: entry.name)
         except OSError as error:
             raise SourceError(f"folder {self._root / folder}: {error.strerror}") from None
+        if folder.count("/") == _DEPTH:
+            raise SourceError(
+                f"{self.name}: {folder[:200]!r}... lies more than {_DEPTH} folders deep; "
+                "put pictures directly into the folders of their classes"
+            )
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir(follow_symlinks=False):
@@ -114,8 +122,7 @@ def read_picture(path: Path, source: str, name: str) -> bytes:
         SourceError: it cannot be read, or is larger than any picture should be.
     """
     try:
-        with path.open("rb") as file:
-            check_picture(source, name, os.fstat(file.fileno()).st_size)
-            return file.read()
+        check_picture(source, name, path.stat().st_size)
+        return read_file(path, PICTURE_BYTES)
     except OSError as error:
         raise SourceError(f"{source}: picture {name!r}: {error.strerror}") from None

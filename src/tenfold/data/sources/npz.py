@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tenfold.data.sources import _fingerprint
 from tenfold.data.sources._layout import SPLITS, Place, SplitCheck
-from tenfold.data.sources._limits import check_picture
+from tenfold.data.sources._limits import check_classes, check_picture
 from tenfold.data.sources._npy import Header, read_headers, read_rows, unusable
 from tenfold.data.sources.base import Picture, Source, SplitName
 from tenfold.errors import SourceError
@@ -132,6 +132,8 @@ class NpzSource(Source):
     def _values(self, header: Header) -> Iterator[int | str]:
         """The entries of an array of numbers or text."""
         for block in read_rows(self._path, header):
+            if block.dtype.kind == "U" and not _is_text(block):
+                raise unusable(self._path, header.name, "holds what is no text; save it again")
             for value in block.reshape(-1).tolist():
                 if isinstance(value, bytes):
                     yield value.decode("utf-8", "replace").strip()
@@ -196,11 +198,13 @@ class NpzSource(Source):
             if part.labels.dtype.kind in "iu":
                 for block in read_rows(self._path, part.labels):
                     numbers.update(np.unique(block).tolist())
+                    check_classes(self.name, len(numbers))
         header = headers.get("class_names")
         if header is None or not numbers:
             return {number: str(number) for number in sorted(numbers)}
         if len(header.shape) != 1 or header.dtype.kind not in "US":
             raise unusable(self._path, header.name, "is not a list of text; save one")
+        check_classes(self.name, header.shape[0])
         check_picture(self.name, header.name, header.shape[0] * header.row_bytes)
         names = dict(enumerate(map(str, self._values(header))))
         if not numbers <= names.keys() or len(set(names.values())) != len(names):
@@ -209,3 +213,9 @@ class NpzSource(Source):
                 f"has {len(set(names.values()))} different names; give one for each label from 0"
             )
         return names
+
+
+def _is_text(block: NDArray[np.str_]) -> bool:
+    """Whether every character is one of Unicode's; Python makes no text of others."""
+    codes = block.astype(block.dtype.newbyteorder("=")).view(np.uint32)
+    return bool(((codes < 0xD800) | ((codes > 0xDFFF) & (codes <= 0x10FFFF))).all())

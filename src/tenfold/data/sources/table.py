@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from tenfold.data.sources import _fingerprint
 from tenfold.data.sources._layout import SPLITS, Place, SplitCheck
+from tenfold.data.sources._limits import check_expansion
 from tenfold.data.sources.base import Picture, Source, SplitName
 from tenfold.data.sources.folder import read_picture
 from tenfold.errors import SourceError
@@ -18,6 +20,8 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 _COLUMNS = ("path", "label", "split")
 _NAMED = 3  # how many missing files a message names
 _BATCH_ROWS = 8192
+_LINE = 1 << 20
+_TEXT = 1 << 13  # twice what a path may have
 
 
 class _Row(NamedTuple):
@@ -52,7 +56,7 @@ class TableSource(Source):
 
     def fingerprint(self) -> str:
         """SHA-256 of every row, with its picture's size and time of change."""
-        stats = ((row, (self._folder / row.path).stat()) for row in self._rows())
+        stats = ((row, self._stat(row.path)) for row in self._rows())
         return _fingerprint.of_records(
             self.kind, ((*row, stat.st_size, stat.st_mtime_ns) for row, stat in stats)
         )
@@ -63,6 +67,18 @@ class TableSource(Source):
             content = read_picture(self._folder / path, self.name, path)
             yield Picture(path, label, split, content)
 
+    def _stat(self, path: str) -> os.stat_result:
+        try:
+            return (self._folder / path).stat()
+        except OSError as error:
+            raise SourceError(f"{self.name}: picture {path!r}: {error.strerror}") from None
+
+    def _exists(self, path: str) -> bool:
+        try:
+            return (self._folder / path).is_file()
+        except OSError:  # the name is too long, or a folder on the way may not be entered
+            return False
+
     def _check(self) -> int:
         check = SplitCheck(self.name)
         splits: set[SplitName | None] = set()
@@ -72,7 +88,7 @@ class TableSource(Source):
             count += 1
             check.add(Place(row.split, row.label))
             splits.add(row.split)
-            if not (self._folder / row.path).is_file():
+            if not self._exists(row.path):
                 missing_count += 1
                 missing += [repr(row.path)] if len(missing) < _NAMED else []
         if not count:
@@ -112,7 +128,7 @@ class TableSource(Source):
         try:
             # utf-8-sig: spreadsheets begin their UTF-8 with a byte order mark.
             with self._path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.DictReader(file, strict=True)
+                reader = csv.DictReader(self._lines(file), strict=True)
                 self._check_columns(list(reader.fieldnames or ()))
                 for row in reader:
                     path, label, split = ((row.get(column) or "").strip() for column in _COLUMNS)
@@ -124,30 +140,71 @@ class TableSource(Source):
         except OSError as error:
             raise SourceError(f"{self.name} cannot be read: {error.strerror}") from None
 
+    def _lines(self, file: TextIO) -> Iterator[str]:
+        """The lines, each a bounded part of the file, whatever it is."""
+        while line := file.readline(_LINE + 1):
+            if len(line) > _LINE:
+                raise SourceError(
+                    f"{self.name} has a line of more than {_LINE:,} letters; is it a CSV table?"
+                )
+            yield line
+
     def _parquet(self) -> Iterator[tuple[str, str, str]]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(self._path) as table:
+            metadata = pq.read_metadata(self._path)
+            self._check_sizes(metadata)
+            leaves = map(metadata.schema.column, range(metadata.num_columns))
+            texts = [
+                leaf.path
+                for leaf in leaves
+                if leaf.path in _COLUMNS and leaf.physical_type == "BYTE_ARRAY"
+            ]
+            with pq.ParquetFile(self._path, read_dictionary=texts) as table:
                 self._check_columns(table.schema_arrow.names)
                 present = [name for name in _COLUMNS if name in table.schema_arrow.names]
                 for batch in table.iter_batches(_BATCH_ROWS, columns=present):
+                    for column in batch.columns:
+                        self._check_texts(column)
                     columns = [batch.column(name).to_pylist() for name in present]
                     for values in zip(*columns, strict=True):
                         path, label, split = itertools.islice(
                             itertools.chain(map(_text, values), itertools.repeat("")), 3
                         )
                         yield path, label, split
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise SourceError(
                 f"{self.name} is not a readable Parquet file ({error}); write it again"
             ) from None
 
+    def _check_sizes(self, metadata: Any) -> None:
+        """Refuse columns that expand like a bomb, by what the file itself says."""
+        expanded = sum(
+            metadata.row_group(group).column(column).total_uncompressed_size
+            for group in range(metadata.num_row_groups)
+            for column in range(metadata.num_columns)
+            if metadata.row_group(group).column(column).path_in_schema in _COLUMNS
+        )
+        check_expansion(self.name, self._path.stat().st_size, expanded)
+
+    def _check_texts(self, column: Any) -> None:
+        """Refuse long texts while each is held once; Parquet repeats one at no cost."""
+        texts = getattr(column, "dictionary", column)
+        if texts.nbytes > _LINE:
+            longest = max((len(str(value)) for value in texts.to_pylist()), default=0)
+            if longest > _TEXT:
+                raise SourceError(
+                    f"{self.name} has a text of {longest:,} letters; is it a table of pictures?"
+                )
+
     def _check_columns(self, names: list[str]) -> None:
         for column in ("path", "label"):
-            if column in names:
+            if names.count(column) == 1:
                 continue
+            if column in names:
+                raise SourceError(f"{self.name} has two columns {column!r}; rename one")
             hint = "add it to the first line"
             if len(names) == 1 and ";" in names[0]:
                 hint = "its columns seem to be separated by semicolons; save it with commas"
