@@ -17,7 +17,7 @@ from tenfold.recipe import Recipe
 from tenfold.training.averaging import weights_to_evaluate
 from tenfold.training.early_stopping import EarlyStopping
 from tenfold.training.fit import Fitted, fit
-from tenfold.training.trainee import Trainee
+from tenfold.training.loop import Loop
 
 
 def follow(losses: list[float], patience: int) -> tuple[int, int | None, float]:
@@ -70,13 +70,12 @@ def test_fit_stops_and_puts_back_the_weights_that_were_evaluated_best(
     make_dataset: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script: Iterator[float] = iter([3.0, 1.0, 2.0, 2.0, 0.0])
-    evaluate = Trainee.evaluate
+    validate = Loop._validate
 
-    def scripted(self: Trainee, *arguments: Any, **settings: Any) -> dict[str, float]:
-        measured: dict[str, float] = evaluate(self, *arguments, **settings)
-        return {**measured, "loss": next(script)}
+    def scripted(self: Loop, first: int) -> dict[str, float]:
+        return {**validate(self, first), "loss": next(script)}
 
-    monkeypatch.setattr(Trainee, "evaluate", scripted)
+    monkeypatch.setattr(Loop, "_validate", scripted)
     recipe = Recipe().overridden(
         [
             "model.name=lab-1",

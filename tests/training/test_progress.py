@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -24,10 +25,10 @@ def _one_second_between_looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     return
 
 
-def watch(terminal: bool, *, validation: bool) -> str:
+def watch(terminal: bool, *, validation: bool, width: int = 200) -> str:
     """Everything that two epochs of two steps print."""
     screen = io.StringIO()
-    console = Console(file=screen, force_terminal=terminal, width=200, color_system=None)
+    console = Console(file=screen, force_terminal=terminal, width=width, color_system=None)
     display = ProgressDisplay(console, epochs=2, steps_per_epoch=2, pictures=3000)
     display.on_train_begin()
     for epoch in range(2):
@@ -69,3 +70,20 @@ def test_on_a_terminal_a_bar_shows_the_figures_so_far_and_goes_at_the_end() -> N
 def test_a_display_that_never_began_can_be_closed() -> None:
     console = Console(file=io.StringIO(), force_terminal=True)
     ProgressDisplay(console, epochs=1, steps_per_epoch=1, pictures=1).close()
+
+
+@pytest.mark.parametrize(
+    ("width", "shown", "left_out"),
+    [
+        (40, ["epoch 2/2", "100%", "loss 1.250"], ["━", "accuracy 50.0%"]),
+        (80, ["━", "left"], ["…"]),
+    ],
+)
+def test_a_narrow_terminal_gets_the_essentials_in_one_line(
+    width: int, shown: list[str], left_out: list[str]
+) -> None:
+    frames = re.split(r"[\r\n]|\x1b\[[0-9;?]*[A-Za-z]", watch(True, validation=False, width=width))
+    bars = [frame for frame in frames if "%" in frame and "images/s" not in frame]
+    assert all(len(bar) <= width for bar in bars)
+    assert all(any(text in bar for bar in bars) for text in shown)
+    assert not any(text in bar for bar in bars for text in [*left_out, "…"])

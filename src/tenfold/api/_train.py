@@ -1,31 +1,58 @@
-"""Training in one call: what ``tenfold train`` does, in Python."""
+"""Training in one call: what ``tenfold train`` does, in Python.
+
+`train` begins a run and `resume` goes on with one; from there on both are the same story, told by
+`_carry_out`.
+"""
 
 from __future__ import annotations
 
-import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tenfold import machine
 from tenfold import run as folder
+from tenfold.api import _origins
+from tenfold.api._origins import Origins
+from tenfold.api._resume import check_unchanged, find_unfinished, reopen
 from tenfold.api._run import Run
 from tenfold.data.dataset import Dataset, open_dataset
-from tenfold.data.sources import SourceName
-from tenfold.errors import RecipeError
-from tenfold.evaluation import Result, draw_curves, evaluate_probabilities, save_result
-from tenfold.files import atomic_path, atomic_write_json, atomic_write_text
+from tenfold.errors import RecipeError, RunError
+from tenfold.evaluation import (
+    Calibration,
+    Result,
+    calibrate,
+    draw_curves,
+    evaluate_probabilities,
+    save_calibration,
+    save_result,
+)
+from tenfold.files import atomic_path, remove_leftovers
 from tenfold.recipe import Recipe, load_recipe
+from tenfold.run_lock import only_training_in
 
 if TYPE_CHECKING:
     import keras
 
     from tenfold.data.normalization import Normalization
+    from tenfold.evaluation import Evaluation
+    from tenfold.evaluation.collect import DetailCollector
+    from tenfold.models.predict import Predict
+    from tenfold.training.fit import Fitted
+    from tenfold.training.keeper import CheckpointInterval
+    from tenfold.training.portions import Portions
+    from tenfold.training.recorder import Recorder
+    from tenfold.training.stop import Stop
+    from tenfold.training.tensorboard import TensorBoard
+
+MakeCallbacks = Callable[[Dataset, Recipe], Sequence["keras.callbacks.Callback"]]
+Progress = Callable[[int, int | None], None]
+Warn = Callable[[str], None]
 
 
 def default_recipe(source: str | Path | Dataset) -> str:
@@ -39,15 +66,17 @@ def default_recipe(source: str | Path | Dataset) -> str:
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C ended a training.
+    """A training was ended from outside, by Ctrl-C or SIGTERM; `resume` goes on with it.
 
     Attributes:
         run: the unfinished run.
+        reason: ``SIGINT`` or ``SIGTERM``.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, reason: str = "SIGINT") -> None:
         super().__init__()
         self.run = run
+        self.reason = reason
 
 
 def train(
@@ -57,9 +86,13 @@ def train(
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
     mirror: str | None = None,
-    callbacks: Callable[[Dataset, Recipe], Sequence[keras.callbacks.Callback]] | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
-    download_progress: Callable[[int, int | None], None] | None = None,
+    memory: int | str | None = None,
+    checkpoints: CheckpointInterval | None = None,
+    callbacks: MakeCallbacks | None = None,
+    progress: Progress | None = None,
+    download_progress: Progress | None = None,
+    search_progress: Progress | None = None,
+    warn: Warn | None = None,
 ) -> Run:
     """Train a recipe on a source, test it once, and leave a run folder.
 
@@ -73,120 +106,345 @@ def train(
         overrides: ``section.key=value`` texts that change it.
         out: the run's folder; None: a new one under ``runs/``.
         mirror: where to download a named source from instead of the official site.
+        memory: the most that the process may have, bytes or a text like ``2GB``; where a batch
+            does not fit, it is computed in parts. None: what is free, less a margin.
+        checkpoints: how much work may be at risk; None: at most half a minute.
         callbacks: given the dataset and the recipe, makes Keras callbacks to train with.
         progress: told how many pictures are decoded, and of how many.
         download_progress: told how many bytes are downloaded, and of how many.
+        search_progress: told how many pairs of pictures are compared for ``data.drop_leaks``, and
+            of how many.
+        warn: told in one line of what went wrong and does not end the training; None: Python's
+            warnings are.
 
     Returns:
         The finished run.
 
     Raises:
-        TrainingInterrupted: Ctrl-C came after the run's folder was made. A network that was being
-            trained is saved in it as it was.
+        TrainingInterrupted: Ctrl-C or SIGTERM came after the run's folder was made. A network that
+            was being trained is saved in it as it was, and `resume` goes on with the training.
         TenfoldError: the source, the recipe or the place for the run is at fault; one line.
     """
+    from tenfold.training.stop import Stop
+
+    budget = _bytes(memory)
     if isinstance(recipe, Recipe):
         recipe = recipe.overridden(overrides)
     else:
         recipe = load_recipe(recipe or default_recipe(source), overrides)
     _check_model(recipe)
-    if isinstance(source, Dataset):
-        dataset = source
-    else:
-        options = {**recipe.data.model_dump(exclude={"normalization"}), "seed": recipe.seed}
-        dataset = open_dataset(
+    stop = Stop()
+    with stop.listening():
+        if isinstance(source, Dataset):
+            dataset = source
+        else:
+            options = {**recipe.data.model_dump(exclude={"normalization"}), "seed": recipe.seed}
+            dataset = open_dataset(
+                source,
+                **options,
+                mirror=mirror,
+                progress=progress,
+                download_progress=download_progress,
+                search_progress=search_progress,
+            )
+        _check_validation(recipe, dataset)
+        run = Run(folder.Run.create(Path(out) if out is not None else None, recipe.name).path)
+        with only_training_in(run.path):
+            if run.recipe_path.exists():  # of a training that was quicker
+                raise RunError(f"{run.path} already holds a run; choose another --out")
+            origins = _origins.write(run, dataset, recipe)
+            return _Training(
+                run, dataset, recipe, origins, budget, callbacks, checkpoints, warn or _warn, stop
+            ).carry_out()
+
+
+def resume(
+    run: str | Path | None = None,
+    source: str | Path | Dataset | None = None,
+    recipe: str | Path | Recipe | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    mirror: str | None = None,
+    memory: int | str | None = None,
+    checkpoints: CheckpointInterval | None = None,
+    callbacks: MakeCallbacks | None = None,
+    progress: Progress | None = None,
+    download_progress: Progress | None = None,
+    search_progress: Progress | None = None,
+    warn: Warn | None = None,
+) -> Run:
+    """Go on with an unfinished training from its last checkpoint.
+
+    It ends in the same bits as one that was never interrupted. Recipe and source are those of the
+    run; where they are given, they are only compared with it. A run that is finished is returned as
+    it is.
+
+    Args:
+        run: its folder; None: the current folder where that is a run, else the newest unfinished
+            run under ``runs/``.
+        source: as for `train`. A dataset is needed where the run was trained on splits that were
+            made by hand.
+        recipe: as for `train`.
+        overrides: likewise.
+        mirror: likewise; so are all that follow.
+        memory: where it was not decided yet; a run keeps to the parts that it began with.
+        checkpoints: how much work may be at risk.
+        callbacks: makes Keras callbacks.
+        progress: told of decoding.
+        download_progress: told of downloading.
+        search_progress: told of the search for duplicates.
+        warn: told of what does not end the training.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        TrainingInterrupted: as for `train`.
+        RunError: there is no such run, another training is at work in it, the recipe or the source
+            is another than the run's, or the source has changed since.
+        TenfoldError: as for `train`.
+    """
+    from tenfold.training.keeper import CheckpointInterval, Keeper
+    from tenfold.training.stop import Stop
+
+    warn = warn or _warn
+    budget = _bytes(memory)
+    found = Run(find_unfinished(run).path)
+    stop = Stop()
+    with stop.listening(), only_training_in(found.path):
+        trained = found.recipe()
+        check_unchanged(found, source, recipe, overrides)
+        if found.finished:
+            Keeper(found, CheckpointInterval(), warn).discard()  # killed before it came to that
+            warn(f"run {found.path} is finished already")
+            return found
+        _check_model(trained)
+        dataset = reopen(
+            found,
             source,
-            **options,
             mirror=mirror,
             progress=progress,
             download_progress=download_progress,
+            search_progress=search_progress,
         )
-    if recipe.training.early_stopping is not None and not len(dataset.validation):
-        raise RecipeError(
-            f"training.early_stopping watches the validation split, and {dataset.source} has none; "
-            "set data.validation=0.1, or training.early_stopping=none"
+        _check_validation(trained, dataset)
+        remove_leftovers(found.path)
+        origins = _origins.read(found, trained, warn)
+        return _Training(
+            found, dataset, trained, origins, budget, callbacks, checkpoints, warn, stop
+        ).carry_out()
+
+
+@dataclass(frozen=True)
+class _Training:
+    """All that is known before the first step, and the story that follows from it."""
+
+    run: Run
+    dataset: Dataset
+    recipe: Recipe
+    origins: Origins
+    memory: int | None
+    make_callbacks: MakeCallbacks | None
+    checkpoints: CheckpointInterval | None
+    warn: Warn
+    stop: Stop
+
+    def carry_out(self) -> Run:
+        """Build, train, save, test, and write down what came of it."""
+        from tenfold.evaluation.collect import DetailCollector
+        from tenfold.models.predict import predictor
+        from tenfold.training.stop import Terminated, TrainingStopped
+
+        try:
+            normalization = self._normalization()
+            network = self._network()
+            portions = self._portions(network, normalization)
+            recorder, tensorboard = self._watchers(normalization, portions)
+            fitted = self._fit(network, normalization, portions, [recorder, tensorboard])
+            self._save_model(network)
+            calibration = self._calibrate(network, normalization)
+            predict = predictor(network, normalization.apply, temperature=calibration.temperature)
+            collector = DetailCollector(calibration.temperature)
+            test = self._test(predict, portions, collector, recorder, tensorboard)
+            self._draw(test)
+            self._export(network, test)
+            self._finish(self._result(network, fitted, recorder, test))
+            self._report(test, collector)
+        except TrainingStopped as stopped:
+            raise TrainingInterrupted(self.run, stopped.reason) from None
+        except Terminated:
+            raise TrainingInterrupted(self.run, "SIGTERM") from None
+        except KeyboardInterrupt:
+            raise TrainingInterrupted(self.run) from None
+        return self.run
+
+    def _normalization(self) -> Normalization:
+        from tenfold.data.normalization import Normalization
+
+        normalization = Normalization.fit(self.recipe.data.normalization, self.dataset)
+        _origins.write_preprocessing(self.run, self.dataset, normalization)
+        return normalization
+
+    def _network(self) -> keras.Model:
+        from tenfold.models import build_network
+
+        return build_network(
+            self.recipe.model,
+            size=self.dataset.size,
+            classes=len(self.dataset.class_names),
+            seed=self.recipe.seed,
+            precision=self.origins.precision,
         )
-    new = Run(folder.Run.create(Path(out) if out is not None else None, recipe.name).path)
-    try:
-        return _train(new, dataset, recipe, callbacks)
-    except KeyboardInterrupt:
-        raise TrainingInterrupted(new) from None
 
+    def _portions(self, network: keras.Model, normalization: Normalization) -> Portions:
+        """How many pictures are computed at a time: as the run began, or as memory has it."""
+        from tenfold.training.memory import choose_portions, default_budget
 
-def _train(
-    new: Run,
-    dataset: Dataset,
-    recipe: Recipe,
-    callbacks: Callable[[Dataset, Recipe], Sequence[keras.callbacks.Callback]] | None,
-) -> Run:
-    started = _now()
-    computer = machine.describe()
-    precision, reason = _precision(recipe, computer)
-    _write_origins(new, dataset, recipe, computer, precision, reason)
+        if self.origins.portions:
+            return self.origins.portions
+        budget = default_budget() if self.memory is None else self.memory
+        portions = choose_portions(network, self.recipe, self.dataset, normalization, budget)
+        _origins.write_portions(self.run, portions)
+        return portions
 
-    from tenfold.data.normalization import Normalization
-    from tenfold.models import build_network, layers_of_interest
-    from tenfold.models.predict import predictor
-    from tenfold.training.fit import EVALUATION_BATCH, fit, training_order
-    from tenfold.training.recorder import Recorder
-    from tenfold.training.tensorboard import LARGEST_GRID, LARGEST_SAMPLE, TensorBoard
+    def _watchers(
+        self, normalization: Normalization, portions: Portions
+    ) -> tuple[Recorder, TensorBoard]:
+        from tenfold.models import layers_of_interest
+        from tenfold.training.fit import training_order
+        from tenfold.training.recorder import Recorder
+        from tenfold.training.tensorboard import LARGEST_GRID, LARGEST_SAMPLE, TensorBoard
 
-    normalization = Normalization.fit(recipe.data.normalization, dataset)
-    _write_preprocessing(new, dataset, normalization)
-    network = build_network(
-        recipe.model,
-        size=dataset.size,
-        classes=len(dataset.class_names),
-        seed=recipe.seed,
-        precision=precision,
-    )
-    order = training_order(recipe, dataset)
-    pixels, _ = dataset.train.gather(np.sort(order.positions(0)[:LARGEST_SAMPLE]))
-    tensorboard = TensorBoard(
-        new.tensorboard_path,
-        sample_inputs=normalization.apply(pixels.astype(np.float32)),
-        sample_pictures=pixels[:LARGEST_GRID],
-        layers=layers_of_interest(recipe.model.name),
-        batch_size=recipe.training.batch_size,
-    )
-    recorder = Recorder(new, pictures=len(dataset.train), batch_size=recipe.training.batch_size)
-    extra = callbacks(dataset, recipe) if callbacks else ()
+        train, batch_size = self.dataset.train, self.recipe.training.batch_size
+        order = training_order(self.recipe, self.dataset)
+        pixels, _ = train.gather(
+            np.sort(order.positions(0)[: min(LARGEST_SAMPLE, portions.training)])
+        )
+        tensorboard = TensorBoard(
+            self.run.tensorboard_path,
+            sample_inputs=normalization.apply(pixels.astype(np.float32)),
+            sample_pictures=pixels[:LARGEST_GRID],
+            layers=layers_of_interest(self.recipe.model.name),
+            batch_size=batch_size,
+        )
+        return Recorder(self.run, pictures=len(train), batch_size=batch_size), tensorboard
 
-    began = time.perf_counter()
-    try:
-        fitted = fit(network, recipe, dataset, normalization, [recorder, tensorboard, *extra])
-    except KeyboardInterrupt:
-        with suppress(KeyboardInterrupt):  # a second Ctrl-C must not cost the work of the first
-            _save_model(new, network)
-        raise
-    seconds = time.perf_counter() - began
-    _save_model(new, network)
+    def _fit(
+        self,
+        network: keras.Model,
+        normalization: Normalization,
+        portions: Portions,
+        watchers: Sequence[keras.callbacks.Callback],
+    ) -> Fitted:
+        """Train from the last checkpoint on, or from the start where there is none."""
+        from tenfold.training.fit import fit
+        from tenfold.training.keeper import CheckpointInterval, Keeper
+        from tenfold.training.stop import TrainingStopped
 
-    predict = predictor(network, normalization.apply)
-    test = evaluate_probabilities(
-        ((labels, predict(pixels)) for pixels, labels in dataset.test.batches(EVALUATION_BATCH)),
-        dataset.class_names,
-    )
-    tensorboard.write_test(test.accuracy, step=recorder.steps)
-    new.record({"event": "test", "accuracy": test.accuracy, "loss": test.loss})
-    title = f"{recipe.name} on {Path(dataset.source).name}"
-    draw_curves(new.metrics(), new.curves_path, title=title, test=test)
-    save_result(
-        new,
-        Result(
+        extra = self.make_callbacks(self.dataset, self.recipe) if self.make_callbacks else ()
+        keeper = Keeper(self.run, self.checkpoints or CheckpointInterval(), self.warn)
+        try:
+            return fit(
+                network,
+                self.recipe,
+                self.dataset,
+                normalization,
+                [*watchers, *extra],
+                keeper=keeper,
+                stop=self.stop,
+                portions=portions,
+            )
+        except (KeyboardInterrupt, TrainingStopped):
+            if self.stop.began:  # else the network may not even be what it was
+                with suppress(KeyboardInterrupt):  # a second Ctrl-C costs nothing of the first
+                    self._save_model(network)
+            raise
+
+    def _save_model(self, network: keras.Model) -> None:
+        with atomic_path(self.run.model_path) as temporary:
+            network.save(temporary)
+
+    def _calibrate(self, network: keras.Model, normalization: Normalization) -> Calibration:
+        """Make the probabilities honest, by the validation split."""
+        from tenfold.models.predict import logits_function
+
+        calibration = calibrate(
+            self.dataset.validation, logits_function(network, normalization.apply)
+        )
+        save_calibration(self.run, calibration)
+        return calibration
+
+    def _test(
+        self,
+        predict: Predict,
+        portions: Portions,
+        collector: DetailCollector,
+        recorder: Recorder,
+        tensorboard: TensorBoard,
+    ) -> Evaluation:
+        """Read the test split, for the first time and the only one."""
+        batches = (
+            (labels, predict(pixels))
+            for pixels, labels in self.dataset.test.batches(portions.evaluation)
+        )
+        test = evaluate_probabilities(collector.watch(batches), self.dataset.class_names)
+        tensorboard.write_test(test.accuracy, step=recorder.steps)
+        self.run.record({"event": "test", "accuracy": test.accuracy, "loss": test.loss})
+        return test
+
+    @property
+    def _title(self) -> str:
+        return f"{self.recipe.name} on {Path(self.dataset.source).name}"
+
+    def _draw(self, test: Evaluation) -> None:
+        draw_curves(self.run.metrics(), self.run.curves_path, title=self._title, test=test)
+
+    def _export(self, network: keras.Model, test: Evaluation) -> None:
+        """Leave the model in the form that predictions are made with."""
+        from tenfold.serving.export.facts import Facts
+        from tenfold.serving.export.onnx import write_onnx
+
+        write_onnx(network, Facts.of(self.run, test_accuracy=test.accuracy), self.run.onnx_path)
+
+    def _result(
+        self, network: keras.Model, fitted: Fitted, recorder: Recorder, test: Evaluation
+    ) -> Result:
+        pictures = fitted.epochs * len(self.dataset.train)
+        return Result(
             test=test,
-            seconds=seconds,
-            images_per_second=fitted.epochs * len(dataset.train) / recorder.seconds,
-            peak_memory_bytes=machine.peak_memory(),
+            seconds=fitted.seconds,
+            images_per_second=pictures / recorder.seconds,
+            peak_memory_bytes=max(fitted.peak_memory, machine.peak_memory()),
             epochs=fitted.epochs,
             steps=recorder.steps,
             parameters=sum(int(np.prod(v.shape)) for v in network.trainable_variables),
-            precision=precision,
-            started=started,
-            finished=_now(),
-        ),
-    )
-    return new
+            precision=self.origins.precision,
+            started=self.origins.started,
+            finished=_origins.now(),
+        )
+
+    def _finish(self, result: Result) -> None:
+        """Make the run finished; from here on there is nothing to go on from."""
+        from tenfold.training.keeper import CheckpointInterval, Keeper
+
+        save_result(self.run, result)
+        Keeper(self.run, CheckpointInterval(), self.warn).discard()
+
+    def _report(self, test: Evaluation, collector: DetailCollector) -> None:
+        """Leave a page for people; what goes wrong with it costs the run nothing."""
+        from tenfold.data.leaks import in_words, known_leaks
+        from tenfold.evaluation.report import leave_report
+
+        leaks = known_leaks(self.dataset)
+        leave_report(
+            self.run,
+            self.dataset,
+            test,
+            collector,
+            title=self._title,
+            warn=self.warn,
+            findings=(in_words(leaks, len(self.dataset.test)),) if leaks else (),
+        )
 
 
 def _check_model(recipe: Recipe) -> None:
@@ -196,69 +454,22 @@ def _check_model(recipe: Recipe) -> None:
     layers_of_interest(recipe.model.name)
 
 
-def _precision(recipe: Recipe, computer: machine.Machine) -> tuple[Literal["float32", "bf16"], str]:
-    if recipe.training.precision == "auto":
-        return machine.preferred_precision(computer)
-    return recipe.training.precision, "the recipe asks for it"
+def _check_validation(recipe: Recipe, dataset: Dataset) -> None:
+    if recipe.training.early_stopping is not None and not len(dataset.validation):
+        raise RecipeError(
+            f"training.early_stopping watches the validation split, and {dataset.source} has none; "
+            "set data.validation=0.1, or training.early_stopping=none"
+        )
 
 
-def _write_origins(
-    new: Run,
-    dataset: Dataset,
-    recipe: Recipe,
-    computer: machine.Machine,
-    precision: str,
-    reason: str,
-) -> None:
-    """What the run started from: written before the first step, so that it outlives a crash."""
-    atomic_write_text(new.recipe_path, recipe.to_toml())
-    splits = (dataset.train, dataset.validation, dataset.test)
-    atomic_write_json(
-        new.source_path,
-        {
-            "name": _lasting_name(dataset.source),
-            "kind": dataset.kind,
-            "fingerprint": dataset.fingerprint,
-            "splits": {split.name: len(split) for split in splits},
-            "options": dict(dataset.options),
-            "skipped": dataset.skipped,
-        },
-    )
-    atomic_write_json(
-        new.environment_path,
-        {
-            "machine": asdict(computer),
-            "versions": machine.versions(),
-            "precision": precision,
-            "precision_reason": reason,
-            "seed": recipe.seed,
-        },
-    )
+def _bytes(memory: int | str | None) -> int | None:
+    if not isinstance(memory, str):
+        return memory
+    try:
+        return machine.parse_memory(memory)
+    except ValueError as error:
+        raise RecipeError(str(error)) from None
 
 
-def _write_preprocessing(new: Run, dataset: Dataset, normalization: Normalization) -> None:
-    atomic_write_json(
-        new.preprocessing_path,
-        {
-            "size": dataset.size,
-            "offset": normalization.offset,
-            "scale": normalization.scale,
-            "class_names": dataset.class_names,
-        },
-    )
-
-
-def _save_model(new: Run, network: keras.Model) -> None:
-    with atomic_path(new.model_path) as temporary:
-        network.save(temporary)
-
-
-def _lasting_name(source: str) -> str:
-    """A path as it can be found from any folder; a name as it is, which wins over a path."""
-    if source in get_args(SourceName) or not Path(source).exists():
-        return source
-    return str(Path(source).resolve())
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=2)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
+from numpy.typing import NDArray
 
 from tenfold.training.averaging import weights_to_evaluate
+from tenfold.training.snapshot import Arrays, Numbers
 
 
 class EarlyStopping(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
@@ -26,7 +29,7 @@ class EarlyStopping(keras.callbacks.Callback):  # type: ignore[misc]  # Keras sh
         self.patience = patience
         self.best_epoch: int | None = None
         self._best_loss = math.inf
-        self._best_weights: list[object] = []
+        self._best_weights: Arrays = []
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Compare the epoch's validation loss with the best so far."""
@@ -41,3 +44,14 @@ class EarlyStopping(keras.callbacks.Callback):  # type: ignore[misc]  # Keras sh
         """Put the best weights back."""
         if self._best_weights:
             self.model.set_weights(self._best_weights)
+
+    def checkpoint_state(self) -> tuple[Numbers, Arrays]:
+        """The best epoch, its loss, and its weights."""
+        best = None if math.isinf(self._best_loss) else float(self._best_loss)
+        return {"best_epoch": self.best_epoch, "best_loss": best}, self._best_weights
+
+    def restore_state(self, numbers: Mapping[str, Any], arrays: Sequence[NDArray[Any]]) -> None:
+        """Go on from what `checkpoint_state` gave."""
+        loss, self.best_epoch = numbers["best_loss"], numbers["best_epoch"]
+        self._best_loss = math.inf if loss is None else float(loss)
+        self._best_weights = list(arrays)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 
@@ -14,23 +15,28 @@ from tenfold.data.pipeline import TrainingOrder, evaluation_batches, training_ba
 from tenfold.recipe import Recipe
 from tenfold.training.averaging import EvaluateAverages
 from tenfold.training.early_stopping import EarlyStopping
+from tenfold.training.keeper import Keeper
+from tenfold.training.loop import Feed, Loop
+from tenfold.training.portions import Portions
+from tenfold.training.stop import Stop
 from tenfold.training.trainee import Trainee
-
-EVALUATION_BATCH = 256
-"""Pictures in a batch of an evaluation: it bounds memory whatever the split's size."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training came to.
+    """What a training came to, over all processes that had a part in it.
 
     Attributes:
         epochs: how many were trained.
         best_epoch: the one whose weights were kept, counted from 1; None where the last ones were.
+        seconds: wall time, validation included.
+        peak_memory: the largest resident size until now, in bytes.
     """
 
     epochs: int
     best_epoch: int | None
+    seconds: float = field(default=0.0, compare=False)
+    peak_memory: int = field(default=0, compare=False)
 
 
 def training_order(recipe: Recipe, dataset: Dataset) -> TrainingOrder:
@@ -45,8 +51,12 @@ def fit(
     dataset: Dataset,
     normalization: Normalization,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    *,
+    keeper: Keeper | None = None,
+    stop: Stop | None = None,
+    portions: Portions | None = None,
 ) -> Fitted:
-    """Train a network in place.
+    """Train a network in place, from its last checkpoint on where there is one.
 
     The optimizer sees the training split, early stopping the validation split, and nothing here
     the test split. After each epoch the validation split is evaluated in batches.
@@ -59,41 +69,58 @@ def fit(
         recipe: what to do.
         dataset: what to do it on.
         normalization: how pixels become the network's input.
-        callbacks: Keras callbacks, called in their order.
+        callbacks: Keras callbacks, called in their order. One that is `Resumable` goes on where it
+            was; any other starts anew with each process.
+        keeper: saves checkpoints and loads the last one; None: there are none.
+        stop: asked between steps whether to go on; None: nobody asks to stop.
+        portions: how many pictures are computed at a time; None: whole batches.
+
+    Raises:
+        TrainingStopped: `stop` asked for it; all that was done is in a checkpoint.
+        RunError: the loss is no number any more, or the last checkpoint is of another training.
+        OutputError: the run's folder takes no more.
     """
+    portions = portions or Portions(recipe.training.batch_size)
+    in_parts = portions.training < recipe.training.batch_size
     order = training_order(recipe, dataset)
     steps = order.steps_per_epoch * recipe.training.epochs
     trainee = Trainee(network, recipe, steps)
     classes = len(dataset.class_names)
-    stream = training_batches(
-        dataset.train,
-        order,
-        normalization=normalization,
-        classes=classes,
-        augment=build_augmentation(recipe.augmentation),
-        steps=steps,
-    )
-    validation = None
-    if len(dataset.validation):
-        validation = evaluation_batches(
+
+    def batches_from(step: int) -> Any:
+        return training_batches(
+            dataset.train,
+            order,
+            normalization=normalization,
+            classes=classes,
+            augment=build_augmentation(recipe.augmentation),
+            first_step=step,
+            steps=steps - step,
+            at_a_time=portions.training if in_parts else None,
+        )
+
+    def validation_after(batches: int) -> Any:
+        return evaluation_batches(
             dataset.validation,
-            batch_size=EVALUATION_BATCH,
+            batch_size=portions.evaluation,
             normalization=normalization,
             one_hot=classes,
+            first=batches,
         )
+
     stopping = None
     if recipe.training.early_stopping is not None:
         stopping = EarlyStopping(recipe.training.early_stopping)
     own = [EvaluateAverages()] if recipe.training.average else []
     own += [stopping] if stopping else []
-    history = trainee.fit(
-        stream,
-        epochs=recipe.training.epochs,
-        steps_per_epoch=order.steps_per_epoch,
-        validation_data=validation,
-        callbacks=[*own, *callbacks],
-        shuffle=False,  # the stream comes shuffled
-        verbose=0,
+    feed = Feed(
+        batches_from,
+        order.steps_per_epoch,
+        recipe.training.epochs,
+        validation_after if len(dataset.validation) else None,
+        -(-len(dataset.validation) // portions.evaluation),
+        in_parts,
     )
+    done = Loop(trainee, feed, [*own, *callbacks], keeper, stop or Stop()).run()
     best = stopping.best_epoch if stopping else None
-    return Fitted(len(history.epoch), None if best is None else best + 1)
+    return Fitted(done.epoch, None if best is None else best + 1, done.seconds, done.peak_memory)

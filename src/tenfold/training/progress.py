@@ -7,9 +7,18 @@ from collections.abc import Mapping
 
 import keras
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 _UPDATE_SECONDS = 0.2
+_NARROW = 72
+"""Columns that a terminal must have for the whole bar; a narrower one gets the essentials."""
 
 
 class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
@@ -33,17 +42,14 @@ class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         self._steps_per_epoch = steps_per_epoch
         self._pictures = pictures
         self._epoch_began = self._last_update = self._last_step_ended = 0.0
+        self._epoch = 0
+        self._steps = 0  # of this epoch that were seen here: a resumed one had some before
+        self._wide = console.width >= _NARROW
         self._progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[metrics]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            *(_columns() if self._wide else _narrow_columns()),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not console.is_interactive,
         )
         self._task = self._progress.add_task(
             "train", total=epochs * steps_per_epoch, epoch=1, epochs=epochs, metrics=""
@@ -55,16 +61,22 @@ class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Start the epoch's clock."""
+        self._steps = 0
         self._epoch_began = self._last_step_ended = time.perf_counter()
+        self._epoch = epoch
         self._progress.update(self._task, epoch=epoch + 1)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Move the bar, a few times a second at most."""
-        self._progress.advance(self._task)
+        self._steps += 1
+        done = self._epoch * self._steps_per_epoch + batch + 1
+        self._progress.update(self._task, completed=done)
         self._last_step_ended = time.perf_counter()
         if logs and self._last_step_ended - self._last_update > _UPDATE_SECONDS:
             self._last_update = self._last_step_ended
-            metrics = f"loss {logs['loss']:.3f}  accuracy {logs['accuracy']:.1%}"
+            metrics = f"loss {logs['loss']:.3f}"
+            if self._wide:
+                metrics += f"  accuracy {logs['accuracy']:.1%}"
             self._progress.update(self._task, metrics=metrics)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -79,7 +91,9 @@ class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         if "val_accuracy" in logs:
             parts.append(f"validation loss {logs['val_loss']:.3f}")
             parts.append(f"validation accuracy {logs['val_accuracy']:6.1%}")
-        parts.append(f"{self._pictures / seconds:,.0f} images/s")
+        if self._steps:
+            pictures = self._pictures * self._steps / self._steps_per_epoch
+            parts.append(f"{pictures / seconds:,.0f} images/s")
         parts.append(f"{seconds:.1f} s")
         self._console.print("  ".join(parts), highlight=False, soft_wrap=True)
 
@@ -90,3 +104,19 @@ class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
         """Take the bar away."""
         self.close()
+
+
+def _narrow_columns() -> list[ProgressColumn]:
+    """Where the training is, how well it goes, and when it will end: 37 columns at most."""
+    return [
+        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[metrics]}"),
+        TimeRemainingColumn(compact=True),
+    ]
+
+
+def _columns() -> list[ProgressColumn]:
+    epoch, percentage, metrics, _ = _narrow_columns()
+    times = [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
+    return [epoch, BarColumn(), percentage, metrics, *times]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
+from numpy.typing import NDArray
 
 from tenfold.errors import RunError
 from tenfold.run import Run
+from tenfold.training.snapshot import Arrays, Numbers
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
@@ -40,13 +43,16 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self._batch_size = batch_size
         self._every = every
         self._epoch = 0
+        self._running = False  # whether an epoch is
         self._epoch_began = 0.0
         self._last_step_ended = 0.0
+        self._epoch_seconds = 0.0  # of the epoch's steps, in processes before this one
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Start the epoch's clock."""
-        self._epoch = epoch
-        self._epoch_began = self._last_step_ended = time.perf_counter()
+        self._epoch, self._running = epoch, True
+        self._last_step_ended = time.perf_counter()
+        self._epoch_began = self._last_step_ended - self._epoch_seconds
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Record the step where one is due."""
@@ -56,7 +62,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         if not math.isfinite(logs["loss"]):
             raise RunError(
                 f"the loss is no longer a number after step {self.steps}: the training diverged; "
-                "lower optimizer.learning_rate, or set optimizer.clip_norm=1"
+                f"lower optimizer.learning_rate, or set optimizer.clip_norm=1{self._last_good()}"
             )
         if self.steps % self._every == 0:
             seen = min((batch + 1) * self._batch_size, self._pictures)
@@ -69,6 +75,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         logs = logs or {}
         took = self._last_step_ended - self._epoch_began
         self.seconds += took
+        self._epoch_seconds, self._running = 0.0, False
         record = {
             "event": "epoch",
             "epoch": epoch + 1,
@@ -80,6 +87,22 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
             if f"val_{name}" in logs:
                 record[f"validation_{name}"] = logs[f"val_{name}"]
         self._run.record(record)
+
+    def checkpoint_state(self) -> tuple[Numbers, Arrays]:
+        """What was counted so far."""
+        # An epoch that is over left nothing to add to.
+        taken = self._last_step_ended - self._epoch_began if self._running else 0.0
+        return {"steps": self.steps, "seconds": self.seconds, "epoch_seconds": taken}, []
+
+    def restore_state(self, numbers: Mapping[str, Any], arrays: Sequence[NDArray[Any]]) -> None:
+        """Go on counting from what `checkpoint_state` gave."""
+        self.steps = int(numbers["steps"])
+        self.seconds = float(numbers["seconds"])
+        self._epoch_seconds = float(numbers["epoch_seconds"])
+
+    def _last_good(self) -> str:
+        kept = self._run.checkpoints_path
+        return f"; {kept} has the last state before that" if kept.is_dir() else ""
 
     def _training(self, logs: Mapping[str, float], seen: int) -> dict[str, float]:
         return {

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tensorboard.plugins.histogram import metadata as histogram_metadata
 
 from tenfold.errors import OutputError
 from tenfold.files import translate_output_errors
+from tenfold.training.snapshot import Arrays, Numbers
 
 LARGEST_SAMPLE = 64
 """Pictures that the activation histograms are drawn from, at most: it bounds their cost."""
@@ -78,14 +80,13 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         self._network: Any = None
         self._activations: keras.Model | None = None
         self._step = 0  # steps trained so far
-        self._epoch_step = 0  # the same, when the epoch began
         self._point_step = 0  # of the last point of the training curves, or the epoch's begin
         self._point_time = 0.0
+        self._resumed: tuple[int, float] | None = None  # the same, in the process before this one
         self._batch_time = 0.0
         self._folder = folder
         with translate_output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        self._writer = tf.summary.create_file_writer(str(folder), flush_millis=10_000)
 
     def set_model(self, model: keras.Model) -> None:
         """Take the model under training; Keras calls this first.
@@ -99,7 +100,9 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         self._activations = keras.Model(self._network.inputs[0], outputs) if outputs else None
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Write what does not change: the graph and the sample grid."""
+        """Write what does not change, unless it is there: the graph and the sample grid."""
+        if self._resumed:
+            return
         network = tf.function(lambda pictures: self._network(pictures, training=False))
         shape = (None, *self._sample_inputs.shape[1:])
         graph = network.get_concrete_function(tf.TensorSpec(shape, tf.float32)).graph
@@ -110,13 +113,16 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Start the clock again, so that validation does not count as training time."""
-        self._step = int(self.model.optimizer.iterations)
-        self._epoch_step = self._point_step = self._step
-        self._point_time = time.perf_counter()
+        self._step = self._point_step = int(self.model.optimizer.iterations)
+        self._point_time = self._batch_time = time.perf_counter()
+        if self._resumed:
+            self._point_step, seconds = self._resumed
+            self._point_time -= seconds
+            self._resumed = None
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Write a point of the training curves where one is due."""
-        self._step = self._epoch_step + batch + 1
+        self._step += 1
         self._batch_time = time.perf_counter()
         if self._step - self._point_step >= self._every:
             self._write_training(logs or {})
@@ -142,6 +148,22 @@ class TensorBoard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ship
         with self._writing(step):
             tf.summary.scalar("accuracy/test", accuracy)
             self._writer.close()
+
+    def checkpoint_state(self) -> tuple[Numbers, Arrays]:
+        """Where the last point of the training curves is; what is written is in the files."""
+        with self._writing():
+            pass  # so that the files hold all that was written
+        taken = max(0.0, self._batch_time - self._point_time)
+        return {"point_step": self._point_step, "point_seconds": taken}, []
+
+    def restore_state(self, numbers: Mapping[str, Any], arrays: Sequence[NDArray[Any]]) -> None:
+        """Go on from what `checkpoint_state` gave, in a file beside those that are there."""
+        self._resumed = int(numbers["point_step"]), float(numbers["point_seconds"])
+
+    @cached_property
+    def _writer(self) -> Any:
+        # Made when first written to: a training that goes on cuts the files back before that.
+        return tf.summary.create_file_writer(str(self._folder), flush_millis=10_000)
 
     def _write_training(self, logs: Mapping[str, float]) -> None:
         images = (self._step - self._point_step) * self._batch_size
@@ -182,7 +204,11 @@ def _write_histogram(tag: str, values: NDArray[np.float32]) -> None:
     ``tf.summary.histogram`` spreads every value over all buckets and takes seconds, and hundreds
     of megabytes, for one convolution's output; NumPy takes milliseconds.
     """
-    counts, edges = np.histogram(values[np.isfinite(values)], bins=_BUCKETS)
+    finite = values[np.isfinite(values)].astype(np.float64)
+    try:
+        counts, edges = np.histogram(finite, bins=_BUCKETS)
+    except ValueError:  # so large, and so alike, that no number lies between two of them
+        counts, edges = np.array([finite.size]), np.array([finite.min(), finite.max()])
     buckets = np.stack([edges[:-1], edges[1:], counts], axis=1)
     about = histogram_metadata.create_summary_metadata(display_name=None, description=None)
     tf.summary.write(tag, tf.constant(buckets, tf.float64), metadata=about)
