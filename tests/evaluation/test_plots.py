@@ -145,6 +145,14 @@ def test_many_classes_and_an_empty_class_are_drawn(tmp_path: Path, figures: list
     assert figures[0].axes[0].images[0].get_array()[0].sum() == 0
 
 
+def test_more_names_than_there_is_room_for_are_left_out(
+    tmp_path: Path, figures: list[Figure]
+) -> None:
+    none = ((0,) * 101,) * 101
+    draw_confusion(Evaluation(("x",) * 101, (1,) * 101, none, 0.1), tmp_path / "c.png", title="")
+    assert "x" not in [label.get_text() for label in figures[0].axes[0].get_yticklabels()]
+
+
 def test_names_are_neither_formulae_nor_bound_to_one_script(tmp_path: Path) -> None:
     names = Evaluation(("$\\frac{", "猫"), TEST.class_counts, TEST.confusion, 0.6)
     draw_confusion(names, tmp_path / "confusion.png", title="$\\frac{ on 猫")

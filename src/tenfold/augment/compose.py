@@ -35,15 +35,26 @@ class Augment:
 
         augment = build(recipe.augmentation)
         images, labels = augment(images, labels, ids=ids, epoch=epoch, seed=seed)
+
+    Args:
+        section: the effects.
+        compiled: False computes step by step, to the same pictures but for rounding: slower for
+            each, and at once for a few, where compiling would take seconds.
     """
 
-    def __init__(self, section: AugmentationSection) -> None:
+    def __init__(self, section: AugmentationSection, *, compiled: bool = True) -> None:
         self.section = section
-        self._run = tf.function(self._apply, autograph=False)
-        self._geometry = _compiled(self._apply_geometry)
-        self._light = _compiled(self._apply_light)
-        self._cutout = _compiled(cutout.erase)
-        self._mixup = _compiled(self._apply_mixup)
+        self._run = self._apply
+        self._geometry = self._apply_geometry
+        self._light = self._apply_light
+        self._cutout = cutout.erase
+        self._mixup = self._apply_mixup
+        if compiled:
+            self._run = tf.function(self._apply, autograph=False)
+            self._geometry = _compiled(self._apply_geometry)
+            self._light = _compiled(self._apply_light)
+            self._cutout = _compiled(cutout.erase)
+            self._mixup = _compiled(self._apply_mixup)
 
     def __call__(
         self,

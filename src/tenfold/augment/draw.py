@@ -68,9 +68,9 @@ def draw_effects(
     rows = []
     for number, name in enumerate(on):
         picture = number % len(images)
-        seen = _epochs(images, _alone(section, name), seed)
+        seen = in_epochs(images, _alone(section, name), seed)
         rows.append(_row(_TITLES[name](section), images, seen, picture))
-    seen = _epochs(images, section, seed)
+    seen = in_epochs(images, section, seed)
     together = range(min(len(images), _MOST_TOGETHER))
     rows.extend(_row("all together", images, seen, picture) for picture in together)
     heading = (
@@ -97,18 +97,34 @@ def _filled(section: AugmentationSection) -> str:
     }[section.fill]
 
 
-def _epochs(
-    images: NDArray[np.uint8], section: AugmentationSection, seed: int
+def in_epochs(
+    images: NDArray[np.uint8],
+    section: AugmentationSection,
+    seed: int,
+    *,
+    epochs: int = _EPOCHS,
+    ids: NDArray[np.int64] | None = None,
 ) -> NDArray[np.uint8]:
-    """The pictures in the first epochs, uint8 (epochs, n, H, W, 3)."""
-    augment = Augment(section)
+    """Pictures as a training sees them in its first epochs; values beyond 255 are clipped.
+
+    Args:
+        images: uint8 (n, H, W, 3), n of 1 or more.
+        section: the effects.
+        seed: as a recipe's.
+        epochs: how many.
+        ids: int64 (n,), positions in the training split; None: counted from 0.
+
+    Returns:
+        uint8 (epochs, n, H, W, 3).
+    """
+    augment = Augment(section, compiled=False)
     count = len(images)
     seen = []
-    for epoch in range(_EPOCHS):
+    for epoch in range(epochs):
         changed, _ = augment(
             tf.cast(images, tf.float32),
             tf.eye(count),
-            ids=tf.range(count, dtype=tf.int64),
+            ids=tf.constant(np.arange(count) if ids is None else ids, tf.int64),
             epoch=tf.constant(epoch, tf.int64),
             seed=tf.constant(seed, tf.int64),
         )

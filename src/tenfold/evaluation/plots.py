@@ -22,8 +22,9 @@ _TEST = "#009E73"
 
 # Names are given with parse_math=False throughout: a class called "$5 or $10" is not a formula.
 
-# Up to so many classes, a confusion matrix has room for its numbers.
+# Up to so many classes, a confusion matrix has room for its numbers, and for its names.
 _ROOM_FOR_NUMBERS = 20
+_ROOM_FOR_NAMES = 100
 
 
 def draw_curves(
@@ -81,7 +82,8 @@ def draw_confusion(evaluation: Evaluation, path: Path, *, title: str) -> None:
     """Draw a confusion matrix as a PNG: rows are true classes, columns predicted ones.
 
     Colours show the share of each true class, so that rare classes are as readable as common ones;
-    the numbers, where there is room for them, are pictures.
+    the numbers, where there is room for them, are pictures. Of more than 100 classes the names are
+    left out.
 
     Args:
         evaluation: what to draw.
@@ -112,8 +114,9 @@ def draw_confusion(evaluation: Evaluation, path: Path, *, title: str) -> None:
     axes.set_ylabel("true class")
     font_size = 9 if classes <= _ROOM_FOR_NUMBERS else 5
     names = list(evaluation.class_names)
-    axes.set_xticks(range(classes), names, rotation=90, fontsize=font_size, parse_math=False)
-    axes.set_yticks(range(classes), names, fontsize=font_size, parse_math=False)
+    if classes <= _ROOM_FOR_NAMES:
+        axes.set_xticks(range(classes), names, rotation=90, fontsize=font_size, parse_math=False)
+        axes.set_yticks(range(classes), names, fontsize=font_size, parse_math=False)
     if classes <= _ROOM_FOR_NUMBERS:
         for row, counts in enumerate(evaluation.confusion):
             for column, count in enumerate(counts):
