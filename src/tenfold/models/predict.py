@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from tenfold.errors import RunError
 from tenfold.models.forward import forward_function
+from tenfold.models.model_file import check_model_file
 
-LAST_LAYER = "probabilities"
+LOGITS, LAST_LAYER = "logits", "probabilities"
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From pixels, uint8 (N, size, size, 3), to probabilities, float32 (N, classes)."""
@@ -32,12 +33,13 @@ def load_network(path: Path, *, size: int, classes: int) -> keras.Model:
             a network for such pictures and classes.
     """
     try:
+        check_model_file(path)
         network = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its readers do
-        reason = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise RunError(f"model {path} cannot be loaded ({reason}); train it again") from None
     shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
-    if shapes != ((None, size, size, 3), (None, classes)) or network.layers[-1].name != LAST_LAYER:
+    if shapes != ((None, size, size, 3), (None, classes)) or not _ends_in_softmax(network):
         raise RunError(
             f"model {path} is not a network from pictures of {size}x{size} to the probabilities of "
             f"{classes} classes; train it again"
@@ -46,17 +48,25 @@ def load_network(path: Path, *, size: int, classes: int) -> keras.Model:
 
 
 def predictor(
-    network: keras.Model, normalize: Callable[[Any], Any], *, mirror: bool = False
+    network: keras.Model,
+    normalize: Callable[[Any], Any],
+    *,
+    temperature: float = 1.0,
+    mirror: bool = False,
 ) -> Predict:
     """Make a function that predicts a batch at a time.
 
     Args:
-        network: a trained network that ends in `LAST_LAYER`.
+        network: a trained network that ends in `LOGITS` and `LAST_LAYER`.
         normalize: from pixel values, float32, to what the network takes.
+        temperature: what logits are divided by before the softmax; see
+            `tenfold.evaluation.calibration`.
         mirror: average over each picture and its mirror image.
     """
-    forward = forward_function(network, LAST_LAYER)
-    compiled = _compiled(lambda pictures: forward(normalize(pictures), False))
+    forward = forward_function(network, LOGITS)
+    compiled = _compiled(
+        lambda pictures: keras.ops.softmax(forward(normalize(pictures), False) / temperature)
+    )
 
     def predict(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         pictures = pixels.astype(np.float32)
@@ -67,6 +77,26 @@ def predictor(
         return result
 
     return predict
+
+
+def logits_function(network: keras.Model, normalize: Callable[[Any], Any]) -> Predict:
+    """Make a function that gives the logits of a batch, which `predictor` takes the softmax of."""
+    forward = forward_function(network, LOGITS)
+    compiled = _compiled(lambda pictures: forward(normalize(pictures), False))
+
+    def logits(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = keras.ops.convert_to_numpy(
+            compiled(pixels.astype(np.float32))
+        )
+        return result
+
+    return logits
+
+
+def _ends_in_softmax(network: keras.Model) -> bool:
+    """Whether the last layers are the logits and their softmax, which the temperature is put in."""
+    names = [layer.name for layer in network.layers[-2:]]
+    return names == [LOGITS, LAST_LAYER] and type(network.layers[-1]) is keras.layers.Softmax
 
 
 def _compiled(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
