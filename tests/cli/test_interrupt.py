@@ -36,9 +36,10 @@ def test_ctrl_c_keeps_the_model_and_says_where(tenfold: Invoke, here: Path) -> N
     assert process.returncode == 130, [*shown, rest]
     assert out == ""
     assert "Traceback" not in rest
-    last = rest.splitlines()[-2:]
+    last = rest.splitlines()[-3:]
     assert last == [
         "run runs/cut is unfinished; its model is runs/cut/model.keras",
+        "go on with: tenfold train --resume --out runs/cut",
         "tenfold: interrupted",
     ]
     assert keras.models.load_model(here / "runs/cut/model.keras").output_shape == (None, 10)

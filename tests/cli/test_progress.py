@@ -8,7 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
-from tenfold.cli import _progress
+from tenfold.cli import _console
 from tenfold.cli._progress import Preparation
 
 
@@ -16,7 +16,7 @@ from tenfold.cli._progress import Preparation
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What a terminal is sent."""
     sent = io.StringIO()
-    monkeypatch.setattr(_progress, "ERR", Console(file=sent, force_terminal=True, width=100))
+    monkeypatch.setattr(_console, "ERR", Console(file=sent, force_terminal=True, width=100))
     return sent
 
 

@@ -44,6 +44,15 @@ def test_a_finished_run_is_listed_shown_and_compared(tenfold: Invoke, run: Path)
     assert ["state", "finished", "unfinished"] in [row.split() for row in compared]
 
 
+def test_a_report_is_made_again(tenfold: Invoke, run: Path) -> None:
+    (run / "report.html").unlink()
+    assert tenfold("runs", "report").out == "report runs/first/report.html\n"
+    assert (run / "report.html").read_bytes().startswith(b"<!doctype html>")
+    (run / "result.json").unlink()  # an unfinished run has one too
+    assert tenfold("runs", "report", run, "--json").json() == {"report": "runs/first/report.html"}
+    assert b"This run is unfinished" in (run / "report.html").read_bytes()
+
+
 def test_evaluating_prints_every_class(tenfold: Invoke, run: Path) -> None:
     outcome = tenfold("evaluate")
     assert outcome.code == 0, outcome.err

@@ -27,7 +27,10 @@ Refused = Callable[..., str]
         ("trian", "no such command 'trian'. Did you mean 'train'? See tenfold --help"),
         ("data inof", "no such command 'inof'. Did you mean 'info'? See tenfold data --help"),
         ("runs nope", "no such command 'nope'. See tenfold runs --help"),
-        ("train --epoch 3", "no such option: --epoch (Possible options: --epochs"),
+        (
+            "train --epoch 3",
+            "no such option: --epoch (did you mean '--epochs'?). See tenfold train",
+        ),
         ("--foo", "no such option: --foo. See tenfold --help"),
         ("train --epochs", "option '--epochs' requires an argument"),
         ("train --epochs many", "'--epochs': 'many' is not a whole number. See tenfold train"),
@@ -64,6 +67,9 @@ def test_one_run_is_nothing_to_compare(refused: Refused) -> None:
 COMMANDS = [
     "train",
     "evaluate",
+    "predict",
+    "export",
+    "serve",
     "data info",
     "data show",
     "data prepare",
@@ -71,8 +77,10 @@ COMMANDS = [
     "runs list",
     "runs show",
     "runs compare",
+    "runs report",
     "recipes list",
     "recipes show",
+    "doctor",
 ]
 
 
@@ -88,7 +96,7 @@ def test_every_command_explains_itself(tenfold: Invoke, command: str) -> None:
 
 def test_the_description_names_every_option_and_no_other(tenfold: Invoke) -> None:
     described = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text("utf-8")
-    offered = {"--help", "--version", "--install-completion"}
+    offered = {"--help", "--version", "--install-completion", "--show-completion"}
     for command in COMMANDS:
         usage = tenfold(*command.split(), "--help").out
         offered |= set(re.findall(r"(?<!\S)--[a-z][a-z-]+", usage))

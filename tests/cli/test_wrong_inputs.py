@@ -65,6 +65,41 @@ def test_a_misspelt_name(refused: Refused) -> None:
     assert "did you mean 'cifar10'" in refused("train", "cifar-10")
 
 
+def test_a_misspelt_path(refused: Refused, here: Path) -> None:
+    (here / "pictures.zip").touch()
+    (here / "mine.toml").touch()
+    assert "no source at picures.zip (did you mean 'pictures.zip'?)" in refused(
+        "train", "picures.zip"
+    )
+    assert "no recipe file at mnie.toml (did you mean 'mine.toml'?)" in refused(
+        "train", "-r", "mnie.toml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("lab2", "runs/lab-2"),
+        ("lab-2", "runs/lab-2"),
+        ("runs/lab2", "runs/lab-2"),
+        ("lastest", "latest"),
+        ("./old/frist", "old/first"),
+    ],
+)
+def test_a_misspelt_run(refused: Refused, here: Path, given: str, meant: str) -> None:
+    for run in ("runs/lab-2", "old/first"):
+        write_files(here / run, {"recipe.toml": b""})
+    line = refused("runs", "show", given)
+    assert f"no run at {given} (did you mean '{meant}'?); 'tenfold runs'" in line
+
+
+def test_a_misspelt_value_of_a_few(refused: Refused) -> None:
+    line = refused("train", "--set", "optimizer.name=admw")
+    assert "Received: 'admw' (did you mean 'adamw'?)" in line
+    line = refused("train", "--set", "augmentation.flip=xyz")
+    assert line.endswith("must be 'none', 'random' or 'alternate'. Received: 'xyz'")
+
+
 def test_an_empty_folder(refused: Refused, here: Path) -> None:
     (here / "empty").mkdir()
     assert "empty holds no pictures; expected JPEG, PNG" in refused("data", "info", "empty")
@@ -107,13 +142,13 @@ def test_a_mirror_without_the_archive(refused: Refused, here: Path) -> None:
 def test_a_few_corrupt_pictures_are_named_counted_and_skipped(tenfold: Invoke, here: Path) -> None:
     files = pictures(each=100)
     write_files(here / "tree", files | {"class-0/007.png": files["class-0/007.png"][:50]})
-    outcome = tenfold("data", "info", "tree")
+    outcome = tenfold("data", "prepare", "tree")
     assert outcome.code == 0
     assert "skipped 1 damaged picture: class-0/007.png (" in outcome.err
-    assert outcome.out.startswith("tree: folder")
-    again = tenfold("data", "prepare", "tree")
-    assert "skipped 1 damaged picture: class-0/007.png (" in again.err
-    assert "199 pictures are ready" in again.out
+    assert "199 pictures are ready" in outcome.out
+    report = tenfold("data", "info", "tree")
+    assert report.out.startswith("tree: folder")
+    assert "broken files: 1 (0.5%)\n  class-0/007.png: " in report.out
     assert tenfold("data", "info", "tree", "--json").json()["skipped"][0][0] == "class-0/007.png"
 
 
@@ -121,7 +156,7 @@ def test_more_corrupt_pictures_are_refused(refused: Refused, here: Path) -> None
     files = pictures(each=100)
     damaged = {f"class-1/{number:03}.png": b"\x89PNG nothing" for number in range(3)}
     write_files(here / "tree", files | damaged)
-    line = refused("data", "info", "tree")
+    line = refused("data", "prepare", "tree")
     assert "tree: 3 of 200 pictures cannot be decoded, more than 1%: class-1/000.png (" in line
     assert "repair or remove them" in line
 
@@ -151,7 +186,7 @@ def test_a_hostile_array_is_not_run(refused: Refused, here: Path) -> None:
 
 def test_a_decompression_bomb(refused: Refused, here: Path) -> None:
     write_files(here / "tree", pictures() | {"class-0/bomb.png": bomb()})
-    assert "class-0/bomb.png (too large: " in refused("data", "info", "tree")
+    assert "class-0/bomb.png (too large: " in refused("data", "prepare", "tree")
 
 
 @pytest.mark.parametrize("name", ["all.zip", "all.tar", "all.tar.gz"])

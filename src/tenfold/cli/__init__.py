@@ -10,19 +10,23 @@ import errno
 import io
 import os
 import sys
-import traceback
-from collections.abc import Sequence
-from typing import Annotated, NoReturn
 
-import typer
-
-from tenfold.cli import data, evaluate, recipes, runs, train
-from tenfold.cli._console import fail, say
 from tenfold.errors import TenfoldError
 
-__all__ = ["app", "invoke", "main"]
+# Not typing's: until `main` runs, Ctrl-C shows a traceback, so nothing before it may take long.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
 
-_OUR_FAULT, _INPUT_FAULT, _INTERRUPTED = 1, 2, 130
+    import typer
+
+__all__ = ["invoke", "main"]
+
+COMPLETE = "_TENFOLD_COMPLETE"
+"""The environment variable in which a shell that completes a command line gives its name."""
+
+_OUR_FAULT, _INPUT_FAULT, _INTERRUPTED, _READER_GONE = 1, 2, 130, 141
 
 # What no code of ours can cause, and only the user can mend, wherever it comes up.
 _UNUSABLE = {
@@ -36,40 +40,16 @@ _UNUSABLE = {
     errno.ESTALE: "the connection to its disk is lost; choose another path",
 }
 
-app = typer.Typer(
-    invoke_without_command=True,
-    # Typer's boxes are made for terminals of one width; plain help reads well everywhere.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(train.train)
-app.command()(evaluate.evaluate)
-app.add_typer(data.app, name="data")
-app.add_typer(runs.app, name="runs")
-app.add_typer(recipes.app, name="recipes")
-
-
-@app.callback()
-def options(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    """Train image classifiers on the computer you have."""
-    if version:
-        import tenfold
-
-        say(tenfold.__version__)
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        say(context.get_help())
-
 
 def main() -> NoReturn:
     """Run the command line, and leave with its exit code."""
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack a class's letters
-    sys.exit(invoke(sys.argv[1:]))
+    code = invoke(sys.argv[1:])
+    if code == _INTERRUPTED:
+        _on_interrupt(ignore=True)  # leaving takes a while once TensorFlow is imported
+    sys.exit(code)
 
 
 def invoke(arguments: Sequence[str]) -> int:
@@ -78,29 +58,123 @@ def invoke(arguments: Sequence[str]) -> int:
     Args:
         arguments: what follows ``tenfold``.
     """
+    try:
+        return _run(list(arguments))
+    except KeyboardInterrupt:
+        before = _on_interrupt(ignore=True)
+        _fail("interrupted")
+        _on_interrupt(before)
+        return _INTERRUPTED
+    except Exception as error:
+        return _answer(error)
+
+
+def _answer(error: Exception) -> int:
+    """Say what went wrong; the exit code."""
+    from tenfold.cli._console import ReaderGoneError
+
+    if isinstance(error, ReaderGoneError):  # as for `tenfold runs | head -1`
+        return _READER_GONE
+    if isinstance(error, TenfoldError):
+        _fail(str(error))
+        return _INPUT_FAULT
+    if isinstance(error, OSError) and error.errno in _UNUSABLE:
+        name = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        _fail(f"{name}{error.strerror}; {_UNUSABLE[error.errno]}")
+        return _INPUT_FAULT
+    import traceback
+
+    traceback.print_exception(error)
+    _fail("this is a fault of ours; please report it with the lines above")
+    return _OUR_FAULT
+
+
+def _fail(text: str) -> None:
+    from tenfold.cli._console import fail
+
+    fail(text)
+
+
+def _on_interrupt(handler: Any = None, *, ignore: bool = False) -> Any:
+    """Set what Ctrl-C does from now on: ``handler``, or nothing; what it did before."""
+    import signal
+
+    return signal.signal(signal.SIGINT, signal.SIG_IGN if ignore else handler)
+
+
+def _run(arguments: list[str]) -> int:
+    from tenfold.cli._console import ReaderGoneError, say, write
+
+    if shell := os.environ.get(COMPLETE):
+        from tenfold.cli._shells import answer
+
+        write(answer(shell, arguments))
+        return 0
+    # The parser takes longer to import than any of these takes to print.
+    first = arguments[0] if arguments else "--help"
+    if first in ("-h", "--help") or arguments == ["help"]:
+        from tenfold.cli._commands import page
+
+        say(page())
+        return 0
+    if first == "--version":
+        import tenfold
+
+        say(tenfold.__version__)
+        return 0
+    if first in ("--install-completion", "--show-completion"):
+        from tenfold.cli import _shells
+
+        say(_shells.requested(*arguments))
+        return 0
+
     # TensorFlow reads this when it is imported. Its start-up notes say nothing that a user could
     # act on; its errors still come through.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Looking for plug-ins reads the metadata of everything that is installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    _check_text(arguments)
+    if first == "help":
+        arguments = [*arguments[1:], "--help"]
+
+    if arguments[0] == "predict":
+        from tenfold.cli._quick import predict_arguments
+
+        if (plain := predict_arguments(arguments[1:])) is not None:
+            from tenfold.cli._predicting import predict
+
+            predict(**plain)
+            return 0
+
+    import typer
+
+    from tenfold.cli._tree import tree
+
     try:
-        _check_text(arguments)
-        code: int | None = app(list(arguments), prog_name="tenfold", standalone_mode=False)
-    except TenfoldError as error:
-        fail(str(error))
-        return _INPUT_FAULT
+        code: int | None = tree().main(arguments, prog_name="tenfold", standalone_mode=False)
     except typer.TyperException as error:
-        fail(_explain(error))
-        return _INPUT_FAULT
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in _UNUSABLE:
-            name = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-            fail(f"{name}{error.strerror}; {_UNUSABLE[error.errno]}")
-            return _INPUT_FAULT
-        traceback.print_exc()
-        fail("this is a fault of ours; please report it with the lines above")
-        return _OUR_FAULT
+        raise TenfoldError(_explain(error)) from None
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # while Typer printed a help text
+            raise ReaderGoneError from None
+        raise
     if code == _INTERRUPTED:  # how Typer answers Ctrl-C
-        fail("interrupted")
+        raise KeyboardInterrupt
     return code or 0
+
+
+def _open_closed_streams() -> None:
+    """Let what was closed lead nowhere, as in ``tenfold train >&-``.
+
+    Else the next file that is opened takes its number, and whatever is printed goes into that.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: PTH123, SIM115
+            setattr(sys, name, nowhere)
 
 
 def _check_text(arguments: Sequence[str]) -> None:
@@ -116,7 +190,15 @@ def _check_text(arguments: Sequence[str]) -> None:
 
 def _explain(error: typer.TyperException) -> str:
     """A wrong option, argument or command as one line, with the mend."""
-    message = error.format_message().strip().rstrip(".")
+    import re
+
+    from tenfold.suggestions import did_you_mean
+
+    message = error.format_message().replace("Value error, ", "").strip().rstrip(".")
+    if possible := getattr(error, "possibilities", None):  # an option that is not known
+        message = f"{error.message} (did you mean '{possible[0]}'?)"
+    elif found := re.search(r": '(.*)' is not one of (.*)$", message):  # a value of a few
+        message += did_you_mean(found[1], re.findall(r"'(.*?)'", found[2]))
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "tenfold"
     stop = "" if message.endswith("?") else "."

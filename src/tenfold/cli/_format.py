@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tenfold.cli._console import log
@@ -31,10 +32,24 @@ def report_skipped(dataset: Dataset) -> None:
     """Name and count the damaged pictures that are left out, on stderr."""
     if not dataset.skipped:
         return
-    count, named = len(dataset.skipped), dataset.skipped[:_MOST_NAMED]
-    log(
-        f"skipped {counted(count, 'damaged picture')}: "
-        + ", ".join(f"{name} ({reason})" for name, reason in named)
-        + (f" and {count - len(named):,} more" if count > len(named) else ""),
-        style="yellow",
-    )
+    names = [f"{name} ({reason})" for name, reason in dataset.skipped]
+    log(f"skipped {counted(len(names), 'damaged picture')}: {listed(names)}", style="yellow")
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def report_leaks(dataset: Dataset) -> None:
+    """Say loudly, on stderr, that splits share pictures; or how many were left out for it."""
+    from tenfold.data.leaks import in_words, known_leaks
+
+    if dataset.dropped:
+        parts = [counted(number, f"{name} picture") for name, number in dataset.dropped.items()]
+        log(f"left out {' and '.join(parts)} that are duplicates of test or validation pictures")
+        return
+    leaks = known_leaks(dataset)
+    if leaks:
+        log(f"LEAK: {in_words(leaks, len(dataset.test))}", style="bold yellow")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from tenfold.training.keeper import CheckpointInterval
 
 
 def whole_number(least: int | None = None, most: int | None = None) -> Callable[[str], int]:
@@ -32,6 +36,67 @@ def whole_number(least: int | None = None, most: int | None = None) -> Callable[
     return parse
 
 
+def byte_size(text: str | int) -> int:
+    """A parser for an option that takes a number of bytes: 500000, 64KiB, 16MB, 1.5GiB."""
+    from tenfold.machine import parse_memory
+
+    if isinstance(text, int):  # Typer parses defaults too
+        return text
+    try:
+        return parse_memory(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def interval(text: str) -> CheckpointInterval:
+    """A parser for time or steps between checkpoints: ``30s``, ``5m``, ``1h``, or ``200 steps``."""
+    from tenfold.training.keeper import CheckpointInterval
+
+    found = re.fullmatch(r"(\d{1,9}) ?(s|m|h|steps)", text.strip())
+    if found is None or int(found[1]) == 0:
+        raise typer.BadParameter(f"{text!r} is no interval; write it like 30s, 5m or '200 steps'")
+    number, unit = int(found[1]), found[2]
+    if unit == "steps":
+        return CheckpointInterval(seconds=None, steps=number)
+    return CheckpointInterval(seconds=number * _SECONDS[unit])
+
+
+_RECIPE = "Recipe"
+"""The heading of the options that choose or change one."""
+
+
+def recipe_number(purpose: str) -> Any:
+    """An option that is short for a whole number of the recipe, which says itself what it can be.
+
+    Args:
+        purpose: what help says of it.
+    """
+    return typer.Option(metavar="N", parser=whole_number(), help=purpose, rich_help_panel=_RECIPE)
+
+
+def decimal_number(least: float, most: float) -> Callable[[str], float]:
+    """A parser for an option that takes fractions.
+
+    Args:
+        least: the smallest number that is accepted.
+        most: the largest.
+    """
+
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is not a number") from None
+        if not least <= number <= most:  # NaN is in no range
+            raise typer.BadParameter(f"{text} is not a number from {least:g} to {most:g}")
+        return number
+
+    return parse
+
+
 SourceArgument = Annotated[
     str,
     typer.Argument(
@@ -50,6 +115,7 @@ RecipeOption = Annotated[
         "-r",
         metavar="RECIPE",
         help="A recipe's name, or a .toml file; where left out, lab-2, or digits for digits.",
+        rich_help_panel=_RECIPE,
     ),
 ]
 SetOption = Annotated[
@@ -59,6 +125,23 @@ SetOption = Annotated[
         "-s",
         metavar="SECTION.KEY=VALUE",
         help="Change a setting of the recipe; may be repeated.",
+        rich_help_panel=_RECIPE,
+    ),
+]
+MemoryOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="SIZE",
+        parser=byte_size,
+        help="Keep the process within SIZE, like 2GB; where left out, within what is free.",
+    ),
+]
+CheckpointOption = Annotated[
+    Any,
+    typer.Option(
+        metavar="INTERVAL",
+        parser=interval,
+        help="Save what --resume goes on from this often: 30s (where left out), 5m, '200 steps'.",
     ),
 ]
 MirrorOption = Annotated[

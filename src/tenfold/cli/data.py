@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tenfold.cli._console import say, say_json, say_table
+from tenfold.cli._console import say, say_json
 from tenfold.cli._format import report_skipped
 from tenfold.cli._options import (
     JsonOption,
@@ -38,35 +38,48 @@ def data(context: typer.Context) -> None:
 
 @app.command()
 def info(
-    source: SourceArgument = "digits", mirror: MirrorOption = None, json: JsonOption = False
+    source: SourceArgument = "digits",
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Ask this run's model which labels look wrong."),
+    ] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="Save a page with pictures of all that was found.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Where to save the page; data.html."),
+    ] = None,
+    mirror: MirrorOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """Print what a source holds: its splits and classes.
+    """Say what a source holds and what is wrong with it.
 
-    Example: tenfold data info pictures.zip
+    Splits, classes, sizes, broken files, duplicates, leaks between splits; wrong labels, with
+    --run.
+
+    Example: tenfold data info pictures.zip --html
     """
-    dataset = _open(source, mirror)
-    splits = {split.name: split for split in (dataset.train, dataset.validation, dataset.test)}
-    counts = {name: split.class_counts(len(dataset.class_names)) for name, split in splits.items()}
-    if json:
-        say_json(
-            {
-                "source": dataset.source,
-                "kind": dataset.kind,
-                "fingerprint": dataset.fingerprint,
-                "size": dataset.size,
-                "class_names": dataset.class_names,
-                "counts": {name: count.tolist() for name, count in counts.items()},
-                "skipped": dataset.skipped,
-            }
+    from tenfold import api
+    from tenfold.cli._data_report import say_report
+    from tenfold.data.report import as_json, write_page
+
+    with Preparation() as preparation:
+        report = api.inspect_data(
+            source,
+            run=api.load_run(run) if run is not None else None,
+            mirror=mirror,
+            progress=preparation.decode,
+            download_progress=preparation.download,
+            search_progress=preparation.search,
         )
+    page = write_page(report, out or Path("data.html")) if html or out is not None else None
+    if json:
+        say_json({**as_json(report), "html": None if page is None else str(page)})
         return
-    say(f"{dataset.source}: {dataset.kind}, fingerprint {dataset.fingerprint[:12]}")
-    for name, split in splits.items():
-        shape = (len(split), dataset.size, dataset.size, 3)
-        say(f"{name}: pictures {shape}, labels {(len(split), len(dataset.class_names))} one-hot")
-    say("")
-    rows = zip(dataset.class_names, *counts.values(), strict=True)
-    say_table(["class", *splits], [[name, *(f"{n:,}" for n in numbers)] for name, *numbers in rows])
+    say_report(report)
+    if page is not None:
+        say(f"saved {page}")
 
 
 @app.command()
@@ -113,6 +126,7 @@ def augment(
             "-r",
             metavar="RECIPE",
             help="Show this recipe's augmentation instead of the lab's.",
+            rich_help_panel="Recipe",
         ),
     ] = None,
     set_: SetOption = [],  # noqa: B006  # Typer reads the default, nothing changes it

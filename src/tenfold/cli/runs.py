@@ -1,4 +1,4 @@
-"""``tenfold runs``: listing, showing and comparing runs."""
+"""``tenfold runs``: listing, showing, comparing and reporting runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIGURES = ("test accuracy", "95% interval", "seconds", "images/s", "peak MB")
 
 @app.callback()
 def runs(context: typer.Context) -> None:
-    """List, show and compare runs; alone, it lists them."""
+    """List, show, compare and report runs; alone, it lists them."""
     if context.invoked_subcommand is None:
         list_runs()
 
@@ -80,6 +80,22 @@ def show(run: RunArgument = "latest", json: JsonOption = False) -> None:
     say(", ".join(f"{name} {version}" for name, version in environment["versions"].items()))
     say("")
     say(recipe.to_toml().rstrip())
+
+
+@app.command()
+def report(run: RunArgument = "latest", json: JsonOption = False) -> None:
+    """Make a run's report.html again, from the files in its folder alone.
+
+    Example: tenfold runs report latest
+    """
+    from tenfold.evaluation.report import write_report
+    from tenfold.run import load_run
+
+    path = write_report(load_run(run))
+    if json:
+        say_json({"report": str(path)})
+        return
+    say(f"report {path}")
 
 
 @app.command("compare")

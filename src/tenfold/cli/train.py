@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -9,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tenfold.cli._console import ERR, log, say, say_json
-from tenfold.cli._format import accuracy_with_interval, counted, report_skipped
+from tenfold.cli._console import fail, log, say, say_json
+from tenfold.cli._format import accuracy_with_interval, counted, report_leaks, report_skipped
 from tenfold.cli._options import (
+    CheckpointOption,
     JsonOption,
+    MemoryOption,
     MirrorOption,
     RecipeOption,
     SetOption,
-    SourceArgument,
-    whole_number,
+    recipe_number,
 )
 from tenfold.cli._progress import Preparation
 
@@ -29,22 +31,33 @@ if TYPE_CHECKING:
     from tenfold.training.progress import ProgressDisplay
 
 
-def _number(purpose: str) -> Any:
-    # The bounds are the recipe's, which says so itself.
-    return typer.Option(metavar="N", parser=whole_number(), help=purpose)
+_TERMINATED = 128 + 15
+"""What a shell reports of a program that SIGTERM ended."""
 
 
 def train(
-    source: SourceArgument = "digits",
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="digits, cifar10, cifar100; or a folder, archive, table or .npz file; where left "
+            "out, digits, or the run's own with --resume.",
+        ),
+    ] = None,
     recipe: RecipeOption = None,
     set_: SetOption = [],  # noqa: B006  # Typer reads the default, nothing changes it
-    rows: Annotated[int | None, _number("Use at most N training pictures.")] = None,
-    test_rows: Annotated[int | None, _number("Use at most N test pictures.")] = None,
-    epochs: Annotated[int | None, _number("Train for N epochs.")] = None,
-    seed: Annotated[int | None, _number("Draw all that is random from seed N.")] = None,
+    rows: Annotated[int | None, recipe_number("Use at most N training pictures.")] = None,
+    test_rows: Annotated[int | None, recipe_number("Use at most N test pictures.")] = None,
+    epochs: Annotated[int | None, recipe_number("Train for N epochs.")] = None,
+    seed: Annotated[int | None, recipe_number("Draw all that is random from seed N.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="The run's folder.")
     ] = None,
+    memory: MemoryOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished run where it stopped.")
+    ] = False,
+    checkpoint_every: CheckpointOption = None,
     mirror: MirrorOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -54,6 +67,7 @@ def train(
     """
     from tenfold import api
     from tenfold.evaluation import load_result
+    from tenfold.training.stop import Terminated
 
     shorthands = {
         "data.rows": rows,
@@ -68,23 +82,35 @@ def train(
             preparation.close()
             return [display.enter_context(closing(_announce(dataset, recipe)))]
 
+        asked: dict[str, Any] = {
+            "overrides": [*set_, *given],
+            "mirror": mirror,
+            "memory": memory,
+            "checkpoints": checkpoint_every,
+            "callbacks": callbacks,
+            "progress": preparation.decode,
+            "download_progress": preparation.download,
+            "search_progress": preparation.search,
+            "warn": lambda text: log(text, style="yellow"),
+        }
         try:
-            run = api.train(
-                source,
-                recipe,
-                overrides=[*set_, *given],
-                out=out,
-                mirror=mirror,
-                callbacks=callbacks,
-                progress=preparation.decode,
-                download_progress=preparation.download,
-            )
+            if resume:
+                run = api.resume(out, source, recipe, **asked)
+            else:
+                run = api.train(source or "digits", recipe, out=out, **asked)
         except api.TrainingInterrupted as interruption:
             display.close()
             unfinished = interruption.run
             saved = f"; its model is {unfinished.model_path}" * unfinished.model_path.is_file()
             log(f"run {unfinished.path} is unfinished{saved}")
-            raise
+            log(f"go on with: tenfold train --resume --out {shlex.quote(str(unfinished.path))}")
+            if interruption.reason == "SIGINT":
+                raise
+            fail("terminated")
+            raise typer.Exit(_TERMINATED) from None
+        except Terminated:
+            fail("terminated")
+            raise typer.Exit(_TERMINATED) from None
 
     result = load_result(run)
     if json:
@@ -97,15 +123,19 @@ def train(
         f"peak memory {result.peak_memory_bytes / 1e6:,.0f} MB"
     )
     say(f"run {run.path}")
+    if run.report_path.is_file():
+        say(f"report {run.report_path}")
 
 
 def _announce(dataset: Dataset, recipe: Recipe) -> ProgressDisplay:
     """Say what is about to be trained; the display that follows it."""
+    from tenfold.cli._console import ERR
     from tenfold.training.fit import training_order
     from tenfold.training.progress import ProgressDisplay
 
     steps, epochs = training_order(recipe, dataset).steps_per_epoch, recipe.training.epochs
     report_skipped(dataset)
+    report_leaks(dataset)
     log(
         f"training {recipe.name} on {dataset.source}: {counted(len(dataset.train), 'picture')} of "
         f"{dataset.size}x{dataset.size} in {len(dataset.class_names)} classes, "
