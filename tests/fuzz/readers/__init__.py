@@ -1,0 +1,13 @@
+"""Every reader of files that nobody vouches for."""
+
+from __future__ import annotations
+
+from ..reader import Reader
+from . import archives, cifar, models, pictures, recipes, runs, tables
+
+READERS: dict[str, Reader] = {
+    reader.name: reader
+    for module in (archives, cifar, pictures, tables, recipes, runs, models)
+    for reader in module.READERS
+}
+"""By name, in the order of the table."""
