@@ -22,6 +22,8 @@ from tenfold.api import Run, TrainingInterrupted
 from tenfold.data.dataset import Dataset, Split, open_dataset
 from tenfold.errors import RecipeError, RunError, SourceError
 from tenfold.evaluation import load_result
+from tenfold.evaluation.details import load_details
+from tenfold.pages import data_uri
 from tenfold.recipe import load_recipe
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -55,17 +57,42 @@ def tested(dataset: Dataset) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
 
 def by_stock_keras(run: Run, pixels: Any) -> NDArray[np.float32]:
     """Probabilities by a reader that knows Keras and docs/runs.md, and nothing of Tenfold."""
+    temperature = json.loads((run.path / "calibration.json").read_text())["temperature"]
     facts = json.loads((run.path / "preprocessing.json").read_text())
     inputs = (pixels - np.array(facts["offset"])) / np.array(facts["scale"])
     model = keras.models.load_model(run.path / "model.keras")
-    return np.asarray(model(inputs.astype(np.float32), training=False))
+    outputs = model.get_layer("logits").output
+    logits = keras.Model(model.input, outputs)(inputs.astype(np.float32), training=False)
+    return np.asarray(keras.ops.softmax(logits / temperature))
 
 
 def test_a_run_leaves_every_file_of_its_description_and_no_other(run: Run) -> None:
     described = re.findall(r"^\| `([\w.]+)/?` \|", (DOCS / "runs.md").read_text(), re.MULTILINE)
-    assert len(described) == 9
+    assert len(described) == 14
     assert {path.name for path in run.path.iterdir()} == set(described)
     assert run.damage is None
+
+
+def test_the_report_is_of_the_run_and_is_made_again_alike(run: Run) -> None:
+    before = run.report_path.read_text()
+    assert f"{load_result(run).test.accuracy:.2%}" in before
+    assert run.report() == run.report_path
+    assert run.report_path.read_text() == before
+
+
+def test_the_details_are_of_the_test_split(run: Run, dataset: Dataset, tested: Any) -> None:
+    pixels, labels = tested
+    details = load_details(run, classes=10)
+    assert details is not None
+    probabilities = by_stock_keras(run, pixels)
+    sure = probabilities.max(axis=1)
+    wrong = probabilities.argmax(axis=1) != labels
+    assert details.reliability.count == len(labels)
+    assert details.reliability.mean_confidence == pytest.approx(sure.mean(), abs=1e-5)
+    assert details.mistakes[0].confidence == pytest.approx(sure[wrong].max(), abs=1e-5)
+    for mistake in details.mistakes:
+        assert mistake.true == labels[mistake.position]
+        assert mistake.picture == data_uri(pixels[mistake.position])
 
 
 def test_the_digits_are_learned(run: Run) -> None:

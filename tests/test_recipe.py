@@ -278,3 +278,8 @@ def test_an_override_is_taken_or_refused_in_one_line(override: str):
         assert isinstance(load_recipe("lab-2", [override]), Recipe)
     except RecipeError as error:
         assert "\n" not in str(error)
+
+
+def test_a_number_too_long_to_write_is_refused_where_a_word_is_chosen():
+    with pytest.raises(RecipeError, match=r"schedule\.name must be .*thousands of digits"):
+        load_recipe("lab-2", ["schedule.name=0x" + "f" * 5000])

@@ -11,11 +11,12 @@ Example::
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# Not typing's: the command line answers in the time that a few such imports take.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from tenfold.api import Run, load_run, train
+    from typing import Any
+
+    from tenfold.api import Run, load_run, resume, train
     from tenfold.data.dataset import Dataset, open_dataset
     from tenfold.errors import TenfoldError
     from tenfold.recipe import Recipe, load_recipe
@@ -28,8 +29,11 @@ __all__ = [
     "load_recipe",
     "load_run",
     "open_dataset",
+    "resume",
     "train",
 ]
+
+__version__ = "0.1.0"
 
 _HOMES = {
     "Dataset": "tenfold.data.dataset",
@@ -39,16 +43,15 @@ _HOMES = {
     "load_recipe": "tenfold.recipe",
     "load_run": "tenfold.api",
     "open_dataset": "tenfold.data.dataset",
+    "resume": "tenfold.api",
     "train": "tenfold.api",
 }
 
 
 # Imported when first used: TensorFlow alone takes seconds, and most commands do without it.
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("tenfold")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)

@@ -7,13 +7,20 @@ fault and leaves with exit code 1.
 
 from __future__ import annotations
 
+_LONGEST = 2000
+"""Characters of a message; what is longer quotes a file, and is cut in the middle."""
+
 
 class TenfoldError(Exception):
     """Base class of every error that a user can cause and mend."""
 
     def __init__(self, message: str) -> None:
-        # One line is the contract: a name with a newline in it must not break it.
-        super().__init__(" ".join(message.split()))
+        # One line is the contract: a name with a newline in it must not break it, nor one of a
+        # million letters. The mend stands at the end.
+        line = " ".join(message.split())
+        if len(line) > _LONGEST:
+            line = f"{line[: _LONGEST - 300]} ... {line[-295:]}"
+        super().__init__(line)
 
 
 class SourceError(TenfoldError):

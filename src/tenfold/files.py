@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or absent, and saying clearly when a place takes none."""
+"""Writing files so that they are whole or absent, and reading those that others have written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import errno
 import json
 import math
 import os
+import re
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +36,10 @@ _PATH_FAILURES = {
 }
 
 
+# The names that `atomic_path` gives to what is not whole yet.
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}(\.[^.]+)?")
+
+
 @contextmanager
 def translate_output_errors(path: Path) -> Iterator[None]:
     """Raise failures to write ``path`` as an OutputError that names it and the mend.
@@ -52,6 +58,34 @@ def translate_output_errors(path: Path) -> Iterator[None]:
         if reason is None:
             raise
         raise OutputError(f"cannot write {path}: {reason}") from error
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The content of a file that anybody may have put there.
+
+    Only a regular file is read: a pipe would wait for a writer, and a device never ends.
+
+    Args:
+        path: the file; a link to one will do.
+        most: the largest size that is accepted, bytes.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is larger; ``strerror`` says which.
+    """
+    # Without O_NONBLOCK, opening a pipe would itself wait.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        content = file.read(most + 1) if status.st_size <= most else b""
+    if max(status.st_size, len(content)) > most:
+        raise OSError(errno.EINVAL, f"it is larger than {_in_words(most)}", str(path))
+    return content
+
+
+def _in_words(size: int) -> str:
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"
 
 
 @contextmanager
@@ -79,6 +113,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder; nobody may be writing to it.
+
+    Raises:
+        OutputError: see `translate_output_errors`.
+    """
+    with translate_output_errors(folder):
+        for path in list(folder.iterdir()) if folder.is_dir() else []:
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                path.unlink()
 
 
 def atomic_write_bytes(path: Path, content: bytes) -> None:
@@ -113,13 +159,18 @@ def append_line(path: Path, text: str) -> None:
     What an interrupted writer left of a last line is dropped first, so that a torn line never
     ends up in the middle of the file.
 
+    A link is not followed: a folder from elsewhere could have it lead to any file of the user's.
+
     Raises:
-        OutputError: see `translate_output_errors`.
+        OutputError: see `translate_output_errors`; or the path is a link.
         ValueError: ``text`` holds a newline.
     """
     if "\n" in text:
         raise ValueError(f"one line a call. Received: {text!r}")
-    with translate_output_errors(path), path.open("ab+", buffering=0) as file:
+    with (
+        translate_output_errors(path),
+        open(path, "ab+", buffering=0, opener=_open_no_link) as file,
+    ):
         end = file.seek(0, os.SEEK_END)
         if end:
             file.seek(end - 1)
@@ -129,6 +180,17 @@ def append_line(path: Path, text: str) -> None:
         line = text.encode() + b"\n"
         while line:  # a nearly full disk may take a part; the next write then says that it is full
             line = line[file.write(line) :]
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK):  # what O_NOFOLLOW says of a link
+            raise OutputError(
+                f"cannot write {path}: it is a link, which is not followed; remove it"
+            ) from None
+        raise
 
 
 def _is_about(error: OSError, path: Path) -> bool:

@@ -1,18 +1,19 @@
-"""What this computer can do, and the settings that follow; nothing heavy is imported."""
+"""What this computer can do, and the settings that follow.
+
+Predictions ask for the number of cores while somebody waits, so whatever else takes long to import
+is imported where it is used.
+"""
 
 from __future__ import annotations
 
 import math
 import os
 import platform
-import subprocess
+import re
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
-
-import psutil
 
 from tenfold import cgroup
 
@@ -79,7 +80,7 @@ def describe() -> Machine:
         system=platform.platform(),
         architecture=platform.machine(),
         cpu=cpu,
-        cores=_usable_cores(),
+        cores=usable_cores(),
         cores_total=os.cpu_count() or 1,
         instruction_sets=instruction_sets,
         memory_total=total,
@@ -104,6 +105,8 @@ def preferred_precision(machine: Machine) -> tuple[Precision, str]:
 
 def versions() -> dict[str, str]:
     """Versions of Python, Tenfold and the packages that a result depends on, by name."""
+    from importlib import metadata
+
     found = {"python": platform.python_version()}
     for name in _DISTRIBUTIONS:
         try:
@@ -113,9 +116,36 @@ def versions() -> dict[str, str]:
     return found
 
 
+def parse_memory(text: str) -> int:
+    """Bytes from a text like ``2GB``, ``1500 MB``, ``1.5GiB`` or ``800000000``.
+
+    Raises:
+        ValueError: it is no size, or 0.
+    """
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?) ?([kmgt]i?)?b?", text.strip(), re.IGNORECASE)
+    prefix = ((found and found[2]) or "").lower()
+    base = 1024 if prefix.endswith("i") else 1000
+    size = int(float(found[1]) * base ** " kmgt".index(prefix[:1] or " ")) if found else 0
+    if size < 1:
+        raise ValueError(f"{text!r} is not a size; write it like 2GB, 500MB or 64KiB")
+    return size
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, by affinity and container quota; at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    # A quota of 1.5 cores keeps two threads busy for most of the time, so it rounds up.
+    return max(1, math.ceil(min(cores, cgroup.core_quota())))
+
+
 def peak_memory() -> int:
     """The largest resident size that this process has had, in bytes."""
     if sys.platform == "win32":
+        import psutil
+
         return int(psutil.Process().memory_info().peak_wset)
     if sys.platform == "linux":
         # The kernel carries ru_maxrss over from the program that started this one; VmHWM is ours.
@@ -129,17 +159,10 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    # A quota of 1.5 cores keeps two threads busy for most of the time, so it rounds up.
-    return max(1, math.ceil(min(cores, cgroup.core_quota())))
-
-
 def _memory() -> tuple[int, int]:
     """Bytes in all, and bytes available, for this process."""
+    import psutil
+
     memory = psutil.virtual_memory()
     total, available = memory.total, memory.available
     for limit, used in cgroup.memory_limits():
@@ -172,6 +195,8 @@ def _parse_cpuinfo(text: str) -> tuple[str, tuple[str, ...]]:
 
 def _sysctl(variable: str) -> str:
     """A kernel variable of macOS; empty where this kernel does not know it."""
+    import subprocess
+
     command = ["/usr/sbin/sysctl", "-n", variable]  # a fixed program, and fixed names
     found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     return found.stdout.strip()

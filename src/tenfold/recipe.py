@@ -12,13 +12,18 @@ import tomllib
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from tenfold.errors import RecipeError
-from tenfold.suggestions import did_you_mean, did_you_mean_setting
+from tenfold.files import read_file
+from tenfold.suggestions import did_you_mean, did_you_mean_path, did_you_mean_setting
+
+_FILE_BYTES = 64 << 10  # those that we ship have two thousand
+_DOTS = 100
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -64,6 +69,9 @@ class DataSection(_Section):
     """The most training pictures; None: all. Every class keeps its share."""
     test_rows: Count | None = None
     """The most test pictures, likewise."""
+    drop_leaks: bool = False
+    """Leave out training and validation pictures that are duplicates of test pictures, and training
+    pictures that are duplicates of validation pictures. Takes a search the first time."""
 
 
 class AugmentationSection(_Section):
@@ -190,7 +198,7 @@ def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Reci
     """
     path = _find(name_or_path)
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = _parse(read_file(path, _FILE_BYTES).decode("utf-8"))
     except OSError as error:
         raise RecipeError(f"recipe {path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -217,11 +225,24 @@ def _find(name_or_path: str | Path) -> Path:
     if path.suffix == ".toml" or path.is_file():
         if path.is_file():
             return path
-        raise RecipeError(f"no recipe file at {path}; check the path")
+        raise RecipeError(f"no recipe file at {path}{did_you_mean_path(path)}; check the path")
     raise RecipeError(
         f"no recipe called '{name_or_path}'{did_you_mean(str(name_or_path), recipes)}; "
         f"there are {', '.join(recipes)}, or give the path of a .toml file"
     )
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """TOML to plain values, in time that does not outgrow the text.
+
+    Raises:
+        ValueError: it is not valid.
+        RecursionError: it is nested too deep.
+    """
+    # tomllib takes the square of the parts of a dotted key, which lies in one line.
+    if any(line.count(".") > _DOTS for line in text.splitlines()):
+        raise ValueError(f"a line with more than {_DOTS} dots")
+    return tomllib.loads(text)
 
 
 def _apply(settings: dict[str, Any], override: str) -> None:
@@ -247,7 +268,7 @@ def _parse_value(text: str) -> Any:
     if text.lower() == "none":
         return None
     try:
-        parsed = tomllib.loads(f"value = {text}")
+        parsed = _parse(f"value = {text}")
     except (ValueError, RecursionError):
         return text  # a bare word, as in model.name=lab-1
     return parsed["value"] if len(parsed) == 1 else text
@@ -274,27 +295,40 @@ def _explain(error: ValidationError) -> Iterable[str]:
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            yield f"unknown setting '{key}'{did_you_mean_setting(key, _all_keys())}"
+            yield f"unknown setting '{key}'{did_you_mean_setting(key, setting_fields())}"
         elif not key:
             yield problem["msg"].removeprefix("Value error, ")
         else:
             rule = _RULES[problem["type"]].format(**problem.get("ctx", {}))
-            yield f"{key} {rule}. Received: {_as_toml(problem['input'])}"
+            received = problem["input"]
+            hint = ""
+            if problem["type"] == "literal_error" and isinstance(received, str):
+                hint = did_you_mean(received, _choices(key))
+            yield f"{key} {rule}. Received: {_as_toml(received)}{hint}"
+
+
+def _choices(key: str) -> list[str]:
+    """The values that a setting can take, where they are listed."""
+    return [str(value) for value in get_args(setting_fields()[key].annotation)]
 
 
 def _as_toml(value: Any) -> str:
     """A value as it is written in a recipe, shortened where it is long."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
-    return reprlib.repr(value)
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
-def _all_keys() -> list[str]:
-    keys = []
+def setting_fields() -> dict[str, FieldInfo]:
+    """Every setting by its ``section.key``, in order, with its type and default."""
+    fields: dict[str, FieldInfo] = {}
     for name, field in Recipe.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, _Section):
-            keys += [f"{name}.{key}" for key in section.model_fields]
+            fields |= {f"{name}.{key}": inner for key, inner in section.model_fields.items()}
         else:
-            keys.append(name)
-    return keys
+            fields[name] = field
+    return fields

@@ -2,10 +2,14 @@
 
 The folder alone says what was done: docs/runs.md describes each file. Whatever is written to it
 appears whole or not at all, except `metrics.jsonl`, which grows by whole lines.
+
+What checks the files takes long to import, and predictions need none of it; so it is imported where
+it is used.
 """
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import math
@@ -14,14 +18,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from tenfold.errors import OutputError, RecipeError, RunError
-from tenfold.files import append_line, to_json, translate_output_errors
-from tenfold.recipe import Recipe, load_recipe
-from tenfold.run_schema import EnvironmentSchema, PreprocessingSchema, SourceSchema
+from tenfold.files import append_line, read_file, to_json, translate_output_errors
+from tenfold.suggestions import did_you_mean, did_you_mean_path
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from tenfold.recipe import Recipe
+
+_JSON_BYTES = 32 << 20  # 200,000 lines of metrics, or a confusion matrix of 1,700 classes
+_JSON_VALUES = 2_000_000
 
 ROOT = Path("runs")
 """Where runs go, and are looked for, unless the user says otherwise."""
@@ -84,6 +93,11 @@ class Run:
         return self.path / "tensorboard"
 
     @property
+    def checkpoints_path(self) -> Path:
+        """The folder of what an unfinished training goes on from."""
+        return self.path / "checkpoints"
+
+    @property
     def model_path(self) -> Path:
         """The trained model, as Keras saves it."""
         return self.path / "model.keras"
@@ -97,6 +111,16 @@ class Run:
     def onnx_path(self) -> Path:
         """The model for predictions: uint8 pixels in, calibrated probabilities out."""
         return self.path / "model.onnx"
+
+    @property
+    def details_path(self) -> Path:
+        """What the report shows beyond counts: reliability, mistakes and their pictures."""
+        return self.path / "details.json"
+
+    @property
+    def confusion_path(self) -> Path:
+        """The confusion matrix of the test as a picture."""
+        return self.path / "confusion.png"
 
     @property
     def report_path(self) -> Path:
@@ -138,6 +162,8 @@ class Run:
         """
         if not self.recipe_path.is_file():
             raise RunError(f"{self.path} is not a run: it holds no recipe.toml; check the path")
+        from tenfold.recipe import load_recipe
+
         try:
             return load_recipe(self.recipe_path)
         except RecipeError as error:
@@ -145,15 +171,42 @@ class Run:
 
     def source(self) -> dict[str, Any]:
         """What `source_path` holds. Raises RunError where it is missing or damaged."""
+        from tenfold.run_schema import SourceSchema
+
         return self._read_checked(self.source_path, SourceSchema)
 
     def environment(self) -> dict[str, Any]:
         """What `environment_path` holds. Raises RunError where it is missing or damaged."""
+        from tenfold.run_schema import EnvironmentSchema
+
         return self._read_checked(self.environment_path, EnvironmentSchema)
 
     def preprocessing(self) -> dict[str, Any]:
         """What `preprocessing_path` holds. Raises RunError where it is missing or damaged."""
+        from tenfold.run_schema import PreprocessingSchema
+
         return self._read_checked(self.preprocessing_path, PreprocessingSchema)
+
+    def calibration(self) -> dict[str, Any] | None:
+        """What `calibration_path` holds; None in a run that was made before there was one.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        if not self.calibration_path.exists():
+            return None
+        from tenfold.run_schema import CalibrationSchema
+
+        return self._read_checked(self.calibration_path, CalibrationSchema)
+
+    def temperature(self) -> float:
+        """What the model's logits are divided by; 1 where nothing was calibrated.
+
+        Raises:
+            RunError: `calibration_path` is damaged.
+        """
+        calibration = self.calibration()
+        return 1.0 if calibration is None else float(calibration["temperature"])
 
     def result(self) -> dict[str, Any]:
         """What `result_path` holds; `tenfold.evaluation.load_result` gives it its type.
@@ -194,7 +247,7 @@ class Run:
             RunError: any other line is damaged.
         """
         try:
-            lines = self.metrics_path.read_bytes().split(b"\n")
+            lines = _read_json(self.metrics_path).split(b"\n")
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -212,6 +265,8 @@ class Run:
         return records
 
     def _read_checked(self, path: Path, schema: type[BaseModel]) -> dict[str, Any]:
+        from pydantic import ValidationError
+
         value = self._read_object(path)
         try:
             schema.model_validate(value)
@@ -225,7 +280,7 @@ class Run:
 
     def _read_object(self, path: Path) -> dict[str, Any]:
         try:
-            content = path.read_bytes()
+            content = _read_json(path)
         except OSError as error:
             raise RunError(
                 f"run {self.path}: {path.name} cannot be read ({error.strerror}); train it again"
@@ -239,10 +294,23 @@ class Run:
 
 
 def load_run(path: str | Path, root: Path = ROOT) -> Run:
-    """Find a run by its folder; ``latest`` is the newest one under ``root``, finished or not.
+    """Find a run by its folder, and check that its recipe can be read; see `find_run`.
 
     Raises:
         RunError: there is no such folder, it is not a run, or there are no runs yet.
+    """
+    run = find_run(path, root)
+    run.recipe()
+    return run
+
+
+def find_run(path: str | Path, root: Path = ROOT) -> Run:
+    """Find a run by its folder; ``latest`` is the newest one under ``root``, finished or not.
+
+    Nothing in the folder is read.
+
+    Raises:
+        RunError: there is no such folder, it holds no recipe, or there are no runs yet.
     """
     if str(path) == "latest":
         runs = [run for run in list_runs(root) if run.recipe_path.is_file()]
@@ -251,10 +319,13 @@ def load_run(path: str | Path, root: Path = ROOT) -> Run:
         return runs[0]
     run = Run(Path(path))
     if not run.path.exists():
-        raise RunError(f"no run at {path}; 'tenfold runs' lists those there are")
+        raise RunError(
+            f"no run at {path}{_did_you_mean(run.path, root)}; 'tenfold runs' lists those there are"
+        )
     if not run.path.is_dir():
         raise RunError(f"{path} is a file, and a run is a folder; check the path")
-    run.recipe()
+    if not run.recipe_path.is_file():
+        raise RunError(f"{run.path} is not a run: it holds no recipe.toml; check the path")
     return run
 
 
@@ -264,6 +335,16 @@ def list_runs(root: Path = ROOT) -> list[Run]:
         return []
     runs = [Run(path) for path in root.iterdir() if path.is_dir() and path.name[0] != "."]
     return sorted(runs, key=_age_key, reverse=True)
+
+
+def _did_you_mean(path: Path, root: Path) -> str:
+    """A hint at a run for a path where there is none: one under ``root``, or a folder alike."""
+    names = ["latest", *(str(run.path) for run in list_runs(root))]
+    under_root = {Path(name).name: name for name in names}
+    if len(path.parts) == 1 and path.name in under_root:
+        return f" (did you mean '{under_root[path.name]}'?)"
+    alike = did_you_mean(str(path), names) or did_you_mean(str(root / path), names)
+    return alike or did_you_mean_path(path, folders_only=True)
 
 
 def _age_key(run: Run) -> tuple[int, str]:
@@ -300,9 +381,24 @@ def _make_at(path: Path) -> Path:
     return path
 
 
+def _read_json(path: Path) -> bytes:
+    """The content of a JSON file, where it is small enough to be read into memory as values.
+
+    A list or an entry of two letters takes a hundred bytes once it is read, so both are counted.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is too large; ``strerror`` says which.
+    """
+    content = read_file(path, _JSON_BYTES)
+    if sum(map(content.count, (b"[", b"{", b":"))) > _JSON_VALUES:
+        raise OSError(errno.EINVAL, f"it has more than {_JSON_VALUES:,} lists and entries")
+    return content
+
+
 def _parse_object(content: bytes) -> dict[str, Any] | None:
     try:
-        value = json.loads(content)
-    except ValueError:
+        # Decoded here, because json would guess at other encodings.
+        value = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,6 +25,7 @@ class SplitOptions(_Schema):
     test: _Share = 0.0
     rows: _Count | None = None
     test_rows: _Count | None = None
+    drop_leaks: bool = False
     seed: int = 0
 
 
@@ -47,14 +48,25 @@ class MachineSchema(_Schema):
     cores: int
 
 
+class PortionsSchema(_Schema):
+    """How many pictures are computed at a time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    training: _Count
+    evaluation: _Count
+
+
 class EnvironmentSchema(_Schema):
-    """``environment.json``."""
+    """``environment.json``; runs of before the last two fields lack them."""
 
     machine: MachineSchema
     versions: dict[str, str]
-    precision: str
+    precision: Literal["float32", "bf16"]
     precision_reason: str
     seed: int
+    started: str | None = None
+    portions: PortionsSchema | None = None
 
 
 class PreprocessingSchema(_Schema):
@@ -64,3 +76,21 @@ class PreprocessingSchema(_Schema):
     offset: _PerChannel
     scale: _PerChannel
     class_names: Annotated[list[str], Field(min_length=2)]
+
+
+class QualitySchema(_Schema):
+    """How good probabilities are; what could not be computed is null."""
+
+    loss: float | None
+    expected_calibration_error: float | None
+
+
+class CalibrationSchema(_Schema):
+    """``calibration.json``."""
+
+    temperature: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    split: str
+    count: Annotated[int, Field(ge=0)]
+    before: QualitySchema | None
+    after: QualitySchema | None
+    reason: str | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 _SHORTEST_PART = 3
 """Shorter ones are in too many names."""
@@ -12,6 +13,29 @@ _SHORTEST_PART = 3
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint to append to an error message; empty where nothing known resembles the word."""
     return _hint(next(iter(difflib.get_close_matches(word, list(known), n=1)), None))
+
+
+def did_you_mean_path(path: Path, *, folders_only: bool = False) -> str:
+    """The same for a path: what resembles it in its folder, or in a folder that resembles that one.
+
+    Args:
+        path: of something that is not there.
+        folders_only: leave out files.
+    """
+    there = Path(path.anchor) if path.anchor else Path()
+    for part in path.parts[len(there.parts) :]:
+        if (there / part).exists():
+            there /= part
+            continue
+        try:
+            names = [found.name for found in there.iterdir() if found.is_dir() or not folders_only]
+        except OSError:
+            return ""
+        close = difflib.get_close_matches(part, names, n=1)
+        if not close:
+            return ""
+        there /= close[0]
+    return _hint(str(there))
 
 
 def did_you_mean_setting(key: str, known: Iterable[str]) -> str:
