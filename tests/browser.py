@@ -68,9 +68,10 @@ class Visit:
 Open = Callable[..., Visit]
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while Playwright runs, no test could start an event loop of its own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser, started once. Without one the test is skipped, but on CI it fails."""
+    """The browser, started once a module. Without one the test is skipped, but on CI it fails."""
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
         reason = "there is no Chromium on the path; on Debian: apt-get install chromium"
