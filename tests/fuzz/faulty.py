@@ -26,7 +26,7 @@ def _die(_: Path) -> None:
 
 
 def _grow(_: Path) -> None:
-    b"x" * (1000 << 20)
+    b"x" * (750 << 20)
 
 
 def _escape(_: Path) -> None:
