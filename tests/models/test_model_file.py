@@ -137,6 +137,7 @@ def test_an_object_anywhere_in_a_layer_is_refused(
 
 def test_a_name_that_somebody_registered_is_refused(load: Callable[..., Any], sound: Files) -> None:
     registered = dict(keras.saving.get_custom_objects())
+
     @keras.saving.register_keras_serializable("foreign", "Evil")
     class Evil(keras.layers.Layer):  # type: ignore[misc]
         def __init__(self, **_: object) -> None:
