@@ -78,6 +78,19 @@ def test_a_calibration_says_what_it_was_fitted_on_and_what_it_gained() -> None:
     assert fitted.after.expected_calibration_error < 0.3 * fitted.before.expected_calibration_error
 
 
+def test_no_batch_is_larger_than_is_allowed() -> None:
+    split, network = split_of(*drawn(2.0, count=50))
+    sizes: list[int] = []
+
+    def watched(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        sizes.append(len(pixels))
+        result: NDArray[np.float32] = network(pixels)
+        return result
+
+    assert calibrate(split, watched, batch_size=16) == calibrate(split, network)
+    assert max(sizes) == 16
+
+
 def test_of_a_large_split_a_sample_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, labels = drawn(2.0, count=5000)
     monkeypatch.setattr(calibration, "_MOST_LOGITS", 10_000)

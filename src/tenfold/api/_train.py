@@ -262,7 +262,7 @@ class _Training:
             recorder, tensorboard = self._watchers(normalization, portions)
             fitted = self._fit(network, normalization, portions, [recorder, tensorboard])
             self._save_model(network)
-            calibration = self._calibrate(network, normalization)
+            calibration = self._calibrate(network, normalization, portions)
             predict = predictor(network, normalization.apply, temperature=calibration.temperature)
             collector = DetailCollector(calibration.temperature)
             test = self._test(predict, portions, collector, recorder, tensorboard)
@@ -364,12 +364,16 @@ class _Training:
         with atomic_path(self.run.model_path) as temporary:
             network.save(temporary)
 
-    def _calibrate(self, network: keras.Model, normalization: Normalization) -> Calibration:
+    def _calibrate(
+        self, network: keras.Model, normalization: Normalization, portions: Portions
+    ) -> Calibration:
         """Make the probabilities honest, by the validation split."""
         from tenfold.models.predict import logits_function
 
         calibration = calibrate(
-            self.dataset.validation, logits_function(network, normalization.apply)
+            self.dataset.validation,
+            logits_function(network, normalization.apply),
+            batch_size=portions.evaluation,
         )
         save_calibration(self.run, calibration)
         return calibration

@@ -65,17 +65,21 @@ class Calibration:
 
 
 def calibrate(
-    split: Split, logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    split: Split,
+    logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    *,
+    batch_size: int = _BATCH,
 ) -> Calibration:
     """Fit the temperature of a network.
 
     Args:
         split: the validation split, and never another.
         logits: of a batch of pictures, float32 (N, classes), from uint8 (N, size, size, 3).
+        batch_size: the most pictures in a batch, which bounds memory.
     """
     if not len(split):
         return Calibration(reason="there are no validation pictures to fit a temperature on")
-    values, labels = _collect(split, logits)
+    values, labels = _collect(split, logits, batch_size)
     if not len(values):
         return Calibration(reason="the network gives no finite logits on the validation pictures")
     temperature, reason = fit_temperature(values, labels)
@@ -127,7 +131,7 @@ def fit_temperature(
 
 
 def _collect(
-    split: Split, logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    split: Split, logits: Callable[[NDArray[np.uint8]], NDArray[np.float32]], batch_size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Finite logits and the labels that go with them, of as many pictures as are kept."""
     first = logits(split.gather(np.arange(1))[0])
@@ -138,8 +142,8 @@ def _collect(
     values = np.empty((len(positions), first.shape[1]), np.float32)
     labels = np.empty(len(positions), np.int32)
     kept = 0
-    for at in range(0, len(positions), _BATCH):
-        pixels, truth = split.gather(positions[at : at + _BATCH])
+    for at in range(0, len(positions), batch_size):
+        pixels, truth = split.gather(positions[at : at + batch_size])
         batch = logits(pixels)
         finite = np.isfinite(batch).all(axis=1)
         count = int(finite.sum())
