@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import unicodedata  # noqa: F401 - Python's parser wants it at the first name beyond ASCII
 from collections.abc import Iterator
@@ -84,9 +83,3 @@ class Guard:
             return False
         writes = bool(flags & _WRITES) if isinstance(flags, int) else "r" not in (mode or "r")
         return writes or not (self._reads_elsewhere or name.startswith(self._readable))
-
-
-def peak_memory() -> int:
-    """The largest resident size of this process so far, bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -130,3 +130,11 @@ def test_a_refusal_is_no_fault(faults: tuple[Path, dict[str, Outcome]]) -> None:
     assert (outcome.defects, outcome.found) == (0, [])
     assert outcome.refused + outcome.accepted == outcome.inputs
     assert outcome.refused
+
+
+def test_growth_is_seen_however_large_the_campaigns_own_process_is(tmp_path: Path) -> None:
+    b"x" * (1200 << 20)  # the kernel hands this peak, as ru_maxrss, on to what is started from here
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(campaign, "HANG", 4)
+        outcome = Campaign(tmp_path, seed=5, jobs=1).run({"grows": 30})["grows"]
+    assert outcome.defects

@@ -23,9 +23,10 @@ from random import Random
 
 from tenfold.data.decode import DecodeError
 from tenfold.errors import TenfoldError
+from tenfold.machine import peak_memory
 
 from . import faulty
-from .guard import Guard, peak_memory
+from .guard import Guard
 from .reader import File, Reader
 
 SLOT = struct.Struct("<qqdd")
