@@ -39,18 +39,32 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, strict=True)
 
 
+_LAB = ("lab-1", "lab-2")
+
+
 class ModelSection(_Section):
-    """Which network, and the choices that LAB.md leaves open or gets wrong on purpose."""
+    """Which network, and the choices that LAB.md leaves open or gets wrong on purpose.
+
+    A network refuses what it has no use for; docs/networks.md says which has what.
+    """
 
     name: str = "lab-2"
     conv_activation: Literal["relu", "selu"] = "relu"
     """Activation after the convolutions of lab-2: the report's code has ReLU, its text SELU."""
     dropout: BelowOne = 0.4
+    """Left out, it is 0.4 in the lab's networks, as in the report, and 0 in all others."""
     initial_weights: Literal["scaled", "unit-normal"] = "scaled"
     """``scaled``: variance by fan-in (He for ReLU, LeCun for SELU). ``unit-normal``: N(0, 1) for
     every weight and bias, as published."""
     batch_norm: Literal["moving", "frozen"] = "moving"
     """``frozen``: statistics stay at mean 0 and variance 1, as in the published code."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dropout_is_the_labs(cls, settings: Any) -> Any:
+        if isinstance(settings, dict) and settings.get("name", "lab-2") not in _LAB:
+            return {"dropout": 0.0, **settings}
+        return settings
 
 
 class DataSection(_Section):

@@ -452,10 +452,10 @@ class _Training:
 
 
 def _check_model(recipe: Recipe) -> None:
-    """Refuse an unknown network before any picture is decoded."""
-    from tenfold.models import layers_of_interest
+    """Refuse an unknown network, or a setting that it has not, before any picture is decoded."""
+    from tenfold.models import check_section
 
-    layers_of_interest(recipe.model.name)
+    check_section(recipe.model)
 
 
 def _check_validation(recipe: Recipe, dataset: Dataset) -> None:

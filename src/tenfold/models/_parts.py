@@ -1,4 +1,4 @@
-"""What the lab's two networks are made of, each part with a start that follows from the seed."""
+"""What networks are made of, each part with a start that follows from the seed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Parts:
     """
 
     def __init__(self, section: ModelSection, seed: int, policy: str) -> None:
-        self._section = section
-        self._policy = policy
+        self.section = section
+        self.policy = policy
         self._seed = seed
         self._drawn = 0
 
@@ -37,7 +37,7 @@ class Parts:
             5,
             padding="same",
             activation=activation,
-            dtype=self._policy,
+            dtype=self.policy,
             name=name,
             **start,
         )
@@ -46,21 +46,21 @@ class Parts:
         """A dense layer with bias."""
         start = self._initial_weights(activation)
         return keras.layers.Dense(
-            units, activation=activation, dtype=self._policy, name=name, **start
+            units, activation=activation, dtype=self.policy, name=name, **start
         )
 
     def pool(self, name: str) -> keras.Layer:
         """Max pooling, 2x2, stride 2."""
-        return keras.layers.MaxPooling2D(2, dtype=self._policy, name=name)
+        return keras.layers.MaxPooling2D(2, dtype=self.policy, name=name)
 
     def flatten(self, name: str) -> keras.Layer:
         """Rows of all values of a picture."""
-        return keras.layers.Flatten(dtype=self._policy, name=name)
+        return keras.layers.Flatten(dtype=self.policy, name=name)
 
     def dropout(self, name: str) -> keras.Layer:
         """Dropout at the recipe's rate, active in training only."""
-        rate = self._section.dropout
-        return keras.layers.Dropout(rate, seed=self._next_seed(), dtype=self._policy, name=name)
+        rate = self.section.dropout
+        return keras.layers.Dropout(rate, seed=self.next_seed(), dtype=self.policy, name=name)
 
     def batch_norm(self, name: str) -> keras.Layer:
         """Batch normalization that centres and scales.
@@ -70,14 +70,14 @@ class Parts:
         Nothing is left of the layer then but a scale and a centre for each channel, which is a
         depthwise convolution of one pixel.
         """
-        if self._section.batch_norm == "frozen":
+        if self.section.batch_norm == "frozen":
             scale = keras.initializers.Constant(1 / math.sqrt(1 + _EPSILON))
             return keras.layers.DepthwiseConv2D(
-                1, depthwise_initializer=scale, dtype=self._policy, name=name
+                1, depthwise_initializer=scale, dtype=self.policy, name=name
             )
         # 0.9, not Keras's 0.99: moving statistics must settle within an epoch or two.
         return keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=_EPSILON, dtype=self._policy, name=name
+            momentum=0.9, epsilon=_EPSILON, dtype=self.policy, name=name
         )
 
     def head(self, x: Any, classes: int) -> Any:
@@ -87,18 +87,19 @@ class Parts:
         return keras.layers.Softmax(dtype="float32", name="probabilities")(x)
 
     def _initial_weights(self, activation: str | None) -> dict[str, Any]:
-        if self._section.initial_weights == "unit-normal":
+        if self.section.initial_weights == "unit-normal":
             return {
-                "kernel_initializer": keras.initializers.RandomNormal(0, 1, self._next_seed()),
-                "bias_initializer": keras.initializers.RandomNormal(0, 1, self._next_seed()),
+                "kernel_initializer": keras.initializers.RandomNormal(0, 1, self.next_seed()),
+                "bias_initializer": keras.initializers.RandomNormal(0, 1, self.next_seed()),
             }
         scaled = {
             "relu": keras.initializers.HeNormal,  # keeps the variance through a ReLU (He, 2015)
             "selu": keras.initializers.LecunNormal,  # for self-normalization (Klambauer, 2017)
             None: keras.initializers.GlorotUniform,
         }
-        return {"kernel_initializer": scaled[activation](self._next_seed())}
+        return {"kernel_initializer": scaled[activation](self.next_seed())}
 
-    def _next_seed(self) -> int:
+    def next_seed(self) -> int:
+        """The seed of the next layer that draws."""
         self._drawn += 1
         return (self._seed * 1_000_003 + self._drawn) % 2**31

@@ -1,4 +1,4 @@
-"""The way to compute a network: the fast one where it fits, else the network's own."""
+"""The way to compute a network: the fastest one that fits, else the network's own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 
 import keras
 
-from tenfold.models import fast
+from tenfold.models import fast, graph_forward
 
 
 def forward_function(network: keras.Model, last: str) -> Callable[[Any, bool], Any]:
     """A function of (pictures, training) that gives the output of the layer called ``last``."""
-    if keras.backend.backend() == "tensorflow" and fast.is_chain(network):
+    if keras.backend.backend() != "tensorflow":
+        part = keras.Model(network.inputs[0], network.get_layer(last).output)
+        return lambda pictures, training: part(pictures, training=training)
+    if fast.is_chain(network):
         return lambda pictures, training: fast.forward(
             network, pictures, training=training, last=last
         )
-    part = keras.Model(network.inputs[0], network.get_layer(last).output)
-    return lambda pictures, training: part(pictures, training=training)
+    return graph_forward.graph_forward(network, last)

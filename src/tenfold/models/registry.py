@@ -7,30 +7,75 @@ Keras layers only, so a saved one opens with plain ``keras.models.load_model``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import keras
 
 from tenfold.errors import RecipeError
-from tenfold.models import lab_1, lab_2
+from tenfold.models import googlenet, lab_1, lab_2, mobilenet_v2, resnet, wide_resnet
 from tenfold.models._parts import Parts
 from tenfold.recipe import ModelSection
 from tenfold.suggestions import did_you_mean
 
-_LAYERS_OF_INTEREST = {
-    "lab-1": lab_1.LAYERS_OF_INTEREST,
-    "lab-2": lab_2.LAYERS_OF_INTEREST,
+
+@dataclass(frozen=True)
+class _Network:
+    """One network.
+
+    Attributes:
+        build: makes it, of its parts, for a size and a number of classes.
+        layers_of_interest: those whose activations are worth a histogram.
+        settings: those of the model section that it heeds, beside its name.
+    """
+
+    build: Callable[[Parts, int, int], keras.Model]
+    layers_of_interest: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+
+
+_LAB_1 = ("dropout", "initial_weights")
+_LAB_2 = (*_LAB_1, "conv_activation", "batch_norm")
+
+# A line here makes a network known to recipes, and its tests to those of every network.
+_NETWORKS = {
+    "lab-1": _Network(lab_1.build, lab_1.LAYERS_OF_INTEREST, _LAB_1),
+    "lab-2": _Network(lab_2.build, lab_2.LAYERS_OF_INTEREST, _LAB_2),
+    "resnet-20": _Network(resnet.build_20, resnet.LAYERS_OF_INTEREST_20),
+    "resnet-18": _Network(resnet.build_18, resnet.LAYERS_OF_INTEREST_18),
+    "googlenet": _Network(googlenet.build, googlenet.LAYERS_OF_INTEREST, ("dropout",)),
+    "mobilenet-v2": _Network(mobilenet_v2.build, mobilenet_v2.LAYERS_OF_INTEREST, ("dropout",)),
+    "wrn-16-4": _Network(wide_resnet.build_16_4, wide_resnet.LAYERS_OF_INTEREST, ("dropout",)),
 }
 
 
 def architectures() -> tuple[str, ...]:
     """The names that ``model.name`` may take."""
-    return tuple(_LAYERS_OF_INTEREST)
+    return tuple(_NETWORKS)
 
 
 def layers_of_interest(name: str) -> tuple[str, ...]:
     """The layers of a network whose activations are worth a histogram."""
-    return _LAYERS_OF_INTEREST[_known(name)]
+    return _known(name).layers_of_interest
+
+
+def check_section(section: ModelSection) -> None:
+    """Refuse a model section that no network can be built from, before any is.
+
+    Raises:
+        RecipeError: there is no such network, or it does not heed a setting that is not what it is
+            where it is left out.
+    """
+    network = _known(section.name)
+    default = ModelSection(name=section.name)
+    for key in ModelSection.model_fields:
+        given = getattr(section, key)
+        if key not in ("name", *network.settings) and given != getattr(default, key):
+            raise RecipeError(
+                f"model.{key}: {section.name} has no such choice; leave it out, "
+                f"or set it to {getattr(default, key)}. Received: {given}"
+            )
 
 
 def build_network(
@@ -54,20 +99,17 @@ def build_network(
         A Keras model from (N, size, size, 3) to probabilities (N, classes), float32.
 
     Raises:
-        RecipeError: there is no such network.
+        RecipeError: as `check_section`.
     """
-    name = _known(section.name)
+    check_section(section)
     parts = Parts(section, seed, "mixed_bfloat16" if precision == "bf16" else "float32")
-    if name == "lab-1":
-        return lab_1.build(parts, size, classes)
-    return lab_2.build(parts, size, classes, section.conv_activation)
+    return _known(section.name).build(parts, size, classes)
 
 
-def _known(name: str) -> str:
-    if name in _LAYERS_OF_INTEREST:
-        return name
-    hint = did_you_mean(name, _LAYERS_OF_INTEREST)
+def _known(name: str) -> _Network:
+    if name in _NETWORKS:
+        return _NETWORKS[name]
+    hint = did_you_mean(name, _NETWORKS)
     raise RecipeError(
-        f"model.name: there is no network called '{name}'{hint}; "
-        f"there are {', '.join(_LAYERS_OF_INTEREST)}"
+        f"model.name: there is no network called '{name}'{hint}; there are {', '.join(_NETWORKS)}"
     )
