@@ -54,15 +54,31 @@ def network_of(size: int, precision: Any = "float32", **section: Any) -> keras.M
     )
 
 
+def settled(network: keras.Model, facts: Facts) -> keras.Model:
+    """Batch normalization that knows what it gets, without which deep networks end in infinity."""
+    norms = [v for v in network.layers if isinstance(v, keras.layers.BatchNormalization)]
+    for norm in norms:
+        norm.momentum = 0.0
+    network(normalized(facts, pixels_of(facts.size)), training=True)
+    for norm in norms:
+        norm.momentum = 0.9
+    return network
+
+
+def normalized(facts: Facts, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What a network takes."""
+    inputs = (pixels - np.array(facts.offset)) / np.array(facts.scale)
+    return inputs.astype(np.float32)
+
+
 def pixels_of(size: int, count: int = 40) -> NDArray[np.uint8]:
     return np.random.default_rng(1).integers(0, 256, (count, size, size, 3), np.uint8)
 
 
 def by_keras(network: keras.Model, facts: Facts, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Calibrated probabilities by stock Keras, the temperature put to its float32 logits."""
-    inputs = (pixels - np.array(facts.offset)) / np.array(facts.scale)
     part = keras.Model(network.inputs[0], network.get_layer("logits").output)
-    logits = np.asarray(part(inputs.astype(np.float32), training=False), np.float64)
+    logits = np.asarray(part(normalized(facts, pixels), training=False), np.float64)
     exponentials = np.exp(logits / facts.temperature)
     result: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
     return result

@@ -1,10 +1,10 @@
 """A network of any shape in fewer CPU cycles: batch normalization by TensorFlow's fused operation.
 
 Stock Keras composes batch normalization of a dozen operations, each of which goes through the whole
-tensor, and as many again for the gradient. TensorFlow has one operation for each way, in float32 and
-in bfloat16, with the same outputs and gradients; the moving statistics are Keras's too. All other
-layers are left to Keras: computing the gradients of a convolution as convolutions, as
-`tenfold.models.fast` does, takes more time with kernels of 3x3, not less.
+tensor, and as many again for the gradient. TensorFlow has one operation for each way, in float32
+and in bfloat16, with the same outputs and gradients; the moving statistics are Keras's too. All
+other layers are left to Keras: computing the gradients of a convolution as convolutions, as
+`tenfold.models.fast` does, takes more time where kernels are 3x3, not less.
 
 This module is TensorFlow only.
 """

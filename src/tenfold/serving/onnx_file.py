@@ -19,6 +19,8 @@ OPERATORS: Final = frozenset(
         "AveragePool",
         "BatchNormalization",
         "Cast",
+        "Clip",
+        "Concat",
         "Conv",
         "Div",
         "Flatten",
@@ -36,7 +38,7 @@ OPERATORS: Final = frozenset(
         "Transpose",
     }
 )
-"""Those that `tenfold.serving.export.onnx` writes. Each computes from its inputs alone."""
+"""Those that `tenfold.serving.export.onnx_layers` writes. Each computes from its inputs alone."""
 
 _LARGEST_ATTRIBUTE = 1024
 """Kernels, strides and margins beyond this are no network's, but an attempt to use up memory."""
