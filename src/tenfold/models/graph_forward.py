@@ -38,7 +38,7 @@ def graph_forward(network: keras.Model, last: str) -> Callable[[Any, bool], Any]
     return forward
 
 
-def _compute(layer: keras.Layer, training: bool, *inputs: Any, **settings: Any) -> Any:
+def _compute(layer: keras.Layer, training: bool, /, *inputs: Any, **settings: Any) -> Any:
     if settings.get("mask") is None and _is_fusible(layer, *inputs):
         return _batch_norm(layer, training and layer.trainable, *inputs)
     if "training" in inspect.signature(layer.call).parameters:
@@ -50,7 +50,7 @@ def _is_fusible(layer: keras.Layer, *inputs: Any) -> bool:
     """Whether the fused operation computes what the layer does."""
     return (
         type(layer) is keras.layers.BatchNormalization
-        and len(inputs[0].shape) == 4
+        and [len(x.shape) for x in inputs] == [4]
         and layer.axis in (-1, 3)
         and layer.scale
         and layer.center
