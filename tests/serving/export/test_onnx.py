@@ -147,8 +147,7 @@ def test_the_file_says_what_it_is(small: Any) -> None:
 
 
 def test_the_predictor_knows_every_operator_that_is_written() -> None:
-    sections: list[dict[str, Any]] = [{"name": name} for name in architectures()]
-    for section in (*sections, {"batch_norm": "frozen"}):
+    for section in ({"name": "lab-1"}, {"name": "lab-2"}, {"batch_norm": "frozen"}):
         graph = model_of(network_of(8, **section), facts_of(8)).graph
         assert {node.op_type for node in graph.node} <= OPERATORS
 
