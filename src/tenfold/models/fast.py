@@ -24,6 +24,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tenfold.models import kernels
+from tenfold.models.graph_forward import batch_norm, is_fusible
+
 # oneDNN's convolution kernels work on blocks of channels; fewer are slow, so they are padded to it.
 _CHANNEL_BLOCK = 16
 # Above this, a convolution is fast as it is, and its block form would only add operations.
@@ -60,6 +63,12 @@ def forward(network: keras.Model, x: Any, *, training: bool, last: str) -> Any:
             continue
         if type(layer) is keras.layers.Conv2D and _is_plain(layer):
             x = _conv(layer, x)
+        elif type(layer) is keras.layers.MaxPooling2D and _is_plain_pool(layer):
+            x = kernels.max_pool(x)
+        elif type(layer) is keras.layers.Activation and layer.activation.__name__ == "hard_silu":
+            x = kernels.hard_silu(x)
+        elif is_fusible(layer, x):
+            x = batch_norm(layer, training and layer.trainable, x)
         elif isinstance(layer, keras.layers.Dropout | keras.layers.BatchNormalization):
             x = layer(x, training=training)
         else:
@@ -79,6 +88,13 @@ def _is_plain(conv: keras.Layer) -> bool:
         and conv.groups == 1
         and conv.padding == "same"
         and conv.use_bias
+    )
+
+
+def _is_plain_pool(pool: keras.Layer) -> bool:
+    """Of 2x2 pixels that do not overlap; what is left over at the edges is left out."""
+    return bool(
+        pool.pool_size == (2, 2) and pool.strides == (2, 2) and pool.padding == "valid"
     )
 
 

@@ -39,14 +39,14 @@ def graph_forward(network: keras.Model, last: str) -> Callable[[Any, bool], Any]
 
 
 def _compute(layer: keras.Layer, training: bool, /, *inputs: Any, **settings: Any) -> Any:
-    if settings.get("mask") is None and _is_fusible(layer, *inputs):
-        return _batch_norm(layer, training and layer.trainable, *inputs)
+    if settings.get("mask") is None and is_fusible(layer, *inputs):
+        return batch_norm(layer, training and layer.trainable, *inputs)
     if "training" in inspect.signature(layer.call).parameters:
         settings["training"] = training
     return layer(*inputs, **settings)
 
 
-def _is_fusible(layer: keras.Layer, *inputs: Any) -> bool:
+def is_fusible(layer: keras.Layer, *inputs: Any) -> bool:
     """Whether the fused operation computes what the layer does."""
     return (
         type(layer) is keras.layers.BatchNormalization
@@ -59,7 +59,7 @@ def _is_fusible(layer: keras.Layer, *inputs: Any) -> bool:
     )
 
 
-def _batch_norm(layer: keras.Layer, training: bool, x: Any) -> Any:
+def batch_norm(layer: keras.Layer, training: bool, x: Any) -> Any:
     """Batch normalization, (N, H, W, C) to the same; in training, the moving statistics move."""
     variables = layer.gamma, layer.beta, layer.moving_mean, layer.moving_variance
     gamma, beta, mean, variance = (tf.convert_to_tensor(variable) for variable in variables)

@@ -14,7 +14,7 @@ from typing import Literal
 import keras
 
 from tenfold.errors import RecipeError
-from tenfold.models import googlenet, lab_1, lab_2, mobilenet_v2, resnet, wide_resnet
+from tenfold.models import airbench, googlenet, lab_1, lab_2, mobilenet_v2, resnet, wide_resnet
 from tenfold.models._parts import Parts
 from tenfold.recipe import ModelSection
 from tenfold.suggestions import did_you_mean
@@ -42,6 +42,7 @@ _LAB_2 = (*_LAB_1, "conv_activation", "batch_norm")
 _NETWORKS = {
     "lab-1": _Network(lab_1.build, lab_1.LAYERS_OF_INTEREST, _LAB_1),
     "lab-2": _Network(lab_2.build, lab_2.LAYERS_OF_INTEREST, _LAB_2),
+    "airbench": _Network(airbench.build, airbench.LAYERS_OF_INTEREST),
     "resnet-20": _Network(resnet.build_20, resnet.LAYERS_OF_INTEREST_20),
     "resnet-18": _Network(resnet.build_18, resnet.LAYERS_OF_INTEREST_18),
     "googlenet": _Network(googlenet.build, googlenet.LAYERS_OF_INTEREST, ("dropout",)),
