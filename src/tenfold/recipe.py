@@ -133,9 +133,9 @@ class ScheduleSection(_Section):
     """Where the rate ends, one step after the last, as a share of the full value (not used by
     constant)."""
     plans: Annotated[list[_Plan], Field(min_length=1, max_length=1000)] | None = None
-    """How a time budget stretched the schedule, as a run with one records it: pairs of the step from
-    which a plan held, and how many steps it gave the whole training. Needs ``training.steps``; None:
-    it is stretched over the training evenly."""
+    """How a time budget stretched the schedule, as a run with one records it: pairs of the step
+    from which a plan held, and how many steps it gave the whole training. Needs
+    ``training.steps``; None: it is stretched over the training evenly."""
 
 
 class TrainingSection(_Section):

@@ -69,7 +69,7 @@ class Pace:
         """From ``step`` on, go evenly to the end of a training of ``steps`` steps.
 
         Raises:
-            ValueError: the plan before holds from there or later, or has come to its end, or this one has.
+            ValueError: the plan before holds from there or later, or one of both has ended by then.
         """
         began, ends = self._plans[-1]
         if not began < step < min(ends, steps):

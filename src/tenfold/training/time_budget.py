@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,18 +31,21 @@ _MEASURED_SECONDS = 3.0
 _MEASURED_SHARE = 0.02
 """The length is decided after steps that took this long, in seconds or as a share of the budget."""
 _MEASURED_STEPS = 5
-_WINDOW = 0.05
+_WINDOW = 0.1
 """Share of the budget whose steps, the latest, say how long a step takes."""
+_VALIDATIONS = 5
+"""So many, the latest, say how long a validation takes: their median."""
 _LATE = (0.01, 0.05)
-_EARLY = (0.02, 0.10)
+_EARLY = (0.02, 0.15)
 """The plan is revised where it would end so much off the aim: as a share of the budget, or of what
 is left, whichever is more. Being late counts for more than being early."""
 _LEAST_STEPS = 10
 """Fewer than these are no training."""
-_FINISHING_AS_BUILDING = 1.0
-_EVALUATION = 1.5
-"""The time after the last step: as building the first step took, and the final evaluations, which
-take this many times as long as a validation does."""
+_FINISHING_AS_BUILDING = 1.5
+_EVALUATION = 2.0
+"""The time after the last validation, in which other graphs are built, files written and the report
+made: so many times what building the first step took, and, for each picture of the final
+evaluations, so many times what it takes in a validation."""
 
 
 class TimeBudgetError(TenfoldError):
@@ -69,8 +73,8 @@ def parse_time(given: str | float) -> float:
 
 
 def in_words(seconds: float) -> str:
-    """A time as one says it: ``20 s``, ``9 min 51 s``, ``1 h 30 min``."""
-    if seconds < 60 and seconds != round(seconds):
+    """A time as one says it: ``20 s``, ``59.7 s``, ``9 min 51 s``, ``1 h 30 min``."""
+    if seconds < 120 and seconds != round(seconds):
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -123,10 +127,10 @@ class Planner:
 
     The length is decided once, after the first seconds of steps, the first one, in which the graph
     is built, not counted. After each later step the end is forecast from the speed of the latest
-    ones; where it would be off by more than `_LATE` or `_EARLY`, the rest of the training is planned
-    anew: the schedule goes on from where it is, without a jump, and faster or slower to its end. Its
-    progress therefore never falls, and is 1 at the end. Until the length is decided the schedule
-    moves as for the longest training there can be.
+    ones; where it would be off by more than `_LATE` or `_EARLY`, the rest of the training is
+    planned anew: the schedule goes on from where it is, without a jump, and faster or slower to its
+    end. Its progress therefore never falls, and is 1 at the end. Until the length is decided the
+    schedule moves as for the longest training there can be.
 
     Where one step or one validation takes longer than all that was left, the training ends after
     it, with the schedule cut off: no plan could have known.
@@ -150,10 +154,11 @@ class Planner:
         self._most = most_steps
         self._phases = phases or Phases()
         self._validation = self._finishing = 0.0
+        self._validations: deque[float] = deque(maxlen=_VALIDATIONS)
         self._used = 0.0
         self._cut: int | None = None
         self._latest: deque[tuple[float, float]] = deque()  # seconds and cost of steps
-        self._latest_seconds = 0.0
+        self._latest_seconds = self._latest_cost = 0.0
 
     @property
     def steps(self) -> int:
@@ -185,7 +190,8 @@ class Planner:
 
     def validated(self, used: float) -> None:
         """Take note that an epoch's validation, and all that belongs to it, is over."""
-        self._validation = used - self._used
+        self._validations.append(used - self._used)
+        self._validation = statistics.median(self._validations)
         self._used = used
 
     def stepped(self, step: int, used: float) -> None:
@@ -235,14 +241,17 @@ class Planner:
     def _measure(self, seconds: float, cost: float) -> None:
         self._latest.append((seconds, cost))
         self._latest_seconds += seconds
+        self._latest_cost += cost
         window = _WINDOW * self._budget
         while (
             len(self._latest) > _MEASURED_STEPS
             and self._latest_seconds - self._latest[0][0] >= window
         ):
-            self._latest_seconds -= self._latest.popleft()[0]
+            seconds, cost = self._latest.popleft()
+            self._latest_seconds -= seconds
+            self._latest_cost -= cost
         if len(self._latest) >= _MEASURED_STEPS or not self.decided:  # else the old one is better
-            self.seconds_a_step = self._latest_seconds / sum(cost for _, cost in self._latest)
+            self.seconds_a_step = self._latest_seconds / self._latest_cost
 
     def _measured_enough(self) -> bool:
         slow = _MEASURED_STEPS * self.seconds_a_step > 0.1 * self._left()
