@@ -11,6 +11,7 @@ import reprlib
 import tomllib
 from collections.abc import Iterable
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -30,6 +31,11 @@ BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+_Plan = Annotated[
+    list[Annotated[int, Field(ge=0, le=2**31 - 1)]], Field(min_length=2, max_length=2)
+]
 
 
 class _Section(BaseModel):
@@ -140,12 +146,18 @@ class ScheduleSection(_Section):
     final: Fraction = 0.0
     """Where the rate ends, one step after the last, as a share of the full value (not used by
     constant)."""
+    plans: Annotated[list[_Plan], Field(min_length=1, max_length=1000)] | None = None
+    """How a time budget stretched the schedule, as a run with one records it: pairs of the step
+    from which a plan held, and how many steps it gave the whole training. Needs
+    ``training.steps``; None: it is stretched over the training evenly."""
 
 
 class TrainingSection(_Section):
     """The loop."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
+    steps: Count | None = None
+    """Length in steps, in place of epochs; the last epoch may then be short."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
     shuffle: bool = True
     loss: Literal["cross-entropy", "doubled-softmax"] = "cross-entropy"
@@ -178,6 +190,22 @@ class Recipe(_Section):
                 "training.early_stopping watches the validation split: "
                 "set data.validation above 0, or leave early_stopping out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _plans_follow_each_other(self) -> Recipe:
+        if (plans := self.schedule.plans) is None:
+            return self
+        if self.training.steps is None:
+            raise ValueError("schedule.plans needs training.steps, as a time budget records both")
+        if plans[0][0] != 0 or plans[0][1] < 1:
+            raise ValueError("schedule.plans begins at step 0, with a step or more: [[0, 100]]")
+        for (before, ends), (first, steps) in pairwise(plans):
+            if not before < first < min(ends, steps):
+                raise ValueError(
+                    f"schedule.plans: [{first}, {steps}] begins before or after the plan "
+                    f"[{before}, {ends}], or after its own end; take them from a run's repeat.toml"
+                )
         return self
 
     def overridden(self, overrides: Iterable[str]) -> Recipe:
@@ -299,6 +327,9 @@ _RULES = {
     "greater_than": "must be above {gt:.10g}",
     "less_than_equal": "must be at most {le:.10g}",
     "less_than": "must be below {lt:.10g}",
+    "list_type": "must be a list",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
     "model_type": "is a section, set one of its keys",
 }
 """What pydantic's kinds of errors mean to a user."""

@@ -68,6 +68,11 @@ class Run:
         return self.path / "recipe.toml"
 
     @property
+    def repeat_path(self) -> Path:
+        """The recipe that repeats a training with a time budget; others are without it."""
+        return self.path / "repeat.toml"
+
+    @property
     def source_path(self) -> Path:
         """The source as given, its kind and fingerprint, split sizes, and skipped pictures."""
         return self.path / "source.json"

@@ -57,8 +57,17 @@ class PortionsSchema(_Schema):
     evaluation: _Count
 
 
+class TimeLimitSchema(_Schema):
+    """How long a training may be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+    most_epochs: _Count
+
+
 class EnvironmentSchema(_Schema):
-    """``environment.json``; runs of before the last two fields lack them."""
+    """``environment.json``; runs of before the last three fields, or without them, lack them."""
 
     machine: MachineSchema
     versions: dict[str, str]
@@ -67,6 +76,7 @@ class EnvironmentSchema(_Schema):
     seed: int
     started: str | None = None
     portions: PortionsSchema | None = None
+    time_budget: TimeLimitSchema | None = None
 
 
 class PreprocessingSchema(_Schema):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,15 +11,45 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 from tenfold import machine
 from tenfold.data.dataset import Dataset
 from tenfold.data.sources import SourceName
+from tenfold.errors import RecipeError
 from tenfold.files import atomic_write_json, atomic_write_text
-from tenfold.recipe import Recipe
+from tenfold.recipe import Recipe, validate
 from tenfold.run import Run
+from tenfold.training.pace import Plan
 from tenfold.training.portions import Portions
+from tenfold.training.time_budget import MOST_TIMES
 
 if TYPE_CHECKING:
     from tenfold.data.normalization import Normalization
 
 Precision = Literal["float32", "bf16"]
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """How long a training may be.
+
+    Attributes:
+        seconds: from the prepared pictures to the finished run.
+        most_epochs: whatever the time.
+    """
+
+    seconds: float
+    most_epochs: int
+
+    @classmethod
+    def of(cls, seconds: float, recipe: Recipe, overrides: Iterable[str]) -> TimeLimit:
+        """The limit of a recipe whose epochs are the most where they were asked for.
+
+        Raises:
+            RecipeError: the recipe's length is a number of steps.
+        """
+        if recipe.training.steps is not None:
+            raise RecipeError(
+                "training.steps and a time budget both say how long to train; leave one out"
+            )
+        asked = any(one.partition("=")[0].strip() == "training.epochs" for one in overrides)
+        return cls(seconds, recipe.training.epochs * (1 if asked else MOST_TIMES))
 
 
 @dataclass(frozen=True)
@@ -30,14 +60,18 @@ class Origins:
         precision: what the network computes in.
         started: when the run began, UTC, ISO 8601.
         portions: how many pictures are computed at a time; None: that is not decided yet.
+        time_limit: how long the training may be; None: as long as the recipe has it.
     """
 
     precision: Precision
     started: str
     portions: Portions | None = None
+    time_limit: TimeLimit | None = None
 
 
-def write(run: Run, dataset: Dataset, recipe: Recipe) -> Origins:
+def write(
+    run: Run, dataset: Dataset, recipe: Recipe, time_limit: TimeLimit | None = None
+) -> Origins:
     """Write what the run starts from, before the first step, so that it outlives a crash."""
     atomic_write_text(run.recipe_path, recipe.to_toml())
     splits = (dataset.train, dataset.validation, dataset.test)
@@ -53,7 +87,7 @@ def write(run: Run, dataset: Dataset, recipe: Recipe) -> Origins:
             "dropped": dict(dataset.dropped),
         },
     )
-    return _write_environment(run, recipe)
+    return _write_environment(run, recipe, time_limit)
 
 
 def read(run: Run, recipe: Recipe, warn: Callable[[str], None]) -> Origins:
@@ -73,17 +107,26 @@ def read(run: Run, recipe: Recipe, warn: Callable[[str], None]) -> Origins:
     ]
     if changed:
         warn(f"{', '.join(changed)}: the training may end in other bits than without a stop")
-    portions = written.get("portions")
+    portions, limit = written.get("portions"), written.get("time_budget")
     return Origins(
         cast(Precision, written["precision"]),
         written.get("started") or now(),
         Portions(**portions) if portions else None,
+        TimeLimit(**limit) if limit else None,
     )
 
 
 def write_portions(run: Run, portions: Portions) -> None:
     """Add to what `write` wrote how many pictures are computed at a time."""
     atomic_write_json(run.environment_path, run.environment() | {"portions": asdict(portions)})
+
+
+def write_repeat(run: Run, recipe: Recipe, steps: int, plans: Sequence[Plan]) -> None:
+    """Write the recipe that repeats a training with a time budget: by steps, not by the clock."""
+    settings = recipe.model_dump()
+    settings["training"]["steps"] = steps
+    settings["schedule"]["plans"] = [list(plan) for plan in plans]
+    atomic_write_text(run.repeat_path, validate(settings, origin=recipe.name).to_toml())
 
 
 def write_preprocessing(run: Run, dataset: Dataset, normalization: Normalization) -> None:
@@ -111,10 +154,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _write_environment(run: Run, recipe: Recipe) -> Origins:
+def _write_environment(run: Run, recipe: Recipe, time_limit: TimeLimit | None = None) -> Origins:
     computer = machine.describe()
     precision, reason = _precision(recipe, computer)
-    origins = Origins(precision, now())
+    origins = Origins(precision, now(), time_limit=time_limit)
+    limit = {"time_budget": asdict(time_limit)} if time_limit else {}
     atomic_write_json(
         run.environment_path,
         {
@@ -124,6 +168,7 @@ def _write_environment(run: Run, recipe: Recipe) -> Origins:
             "precision_reason": reason,
             "seed": recipe.seed,
             "started": origins.started,
+            **limit,
         },
     )
     return origins

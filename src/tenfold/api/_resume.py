@@ -11,6 +11,7 @@ from tenfold.data.sources import open_source
 from tenfold.errors import RunError
 from tenfold.recipe import Recipe, load_recipe
 from tenfold.run import ROOT, Run, list_runs, load_run
+from tenfold.training.time_budget import in_words
 
 Progress = Callable[[int, int | None], None]
 
@@ -45,6 +46,7 @@ def check_unchanged(
     source: str | Path | Dataset | None,
     recipe: str | Path | Recipe | None,
     overrides: Sequence[str],
+    time: float | None = None,
 ) -> None:
     """Refuse to go on with other settings than the run began with.
 
@@ -65,6 +67,14 @@ def check_unchanged(
             raise RunError(
                 f"run {run.path} began with {key} = {theirs[key]}, and cannot go on with {value}; "
                 "leave that out, or start a new run without --resume"
+            )
+    if time is not None:
+        limit = run.environment().get("time_budget") if run.environment_path.exists() else None
+        if limit is None or limit["seconds"] != time:
+            began = f"a time budget of {in_words(limit['seconds'])}" if limit else "no time budget"
+            raise RunError(
+                f"run {run.path} began with {began}, and cannot go on with {in_words(time)}; leave "
+                "that out, or start a new run without --resume"
             )
     name = run.source()["name"]
     if source is not None and not isinstance(source, Dataset) and lasting_name(str(source)) != name:

@@ -18,7 +18,7 @@ import numpy as np
 from tenfold import machine
 from tenfold import run as folder
 from tenfold.api import _origins
-from tenfold.api._origins import Origins
+from tenfold.api._origins import Origins, TimeLimit
 from tenfold.api._resume import check_unchanged, find_unfinished, reopen
 from tenfold.api._run import Run
 from tenfold.data.dataset import Dataset, open_dataset
@@ -26,6 +26,7 @@ from tenfold.errors import RecipeError, RunError
 from tenfold.evaluation import (
     Calibration,
     Result,
+    TimeUsed,
     calibrate,
     draw_curves,
     evaluate_probabilities,
@@ -35,6 +36,7 @@ from tenfold.evaluation import (
 from tenfold.files import atomic_path, remove_leftovers
 from tenfold.recipe import Recipe, load_recipe
 from tenfold.run_lock import only_training_in
+from tenfold.training.time_budget import parse_time
 
 if TYPE_CHECKING:
     import keras
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from tenfold.models.predict import Predict
     from tenfold.training.fit import Fitted
     from tenfold.training.keeper import CheckpointInterval
+    from tenfold.training.pacing import TimeBudget
     from tenfold.training.portions import Portions
     from tenfold.training.recorder import Recorder
     from tenfold.training.stop import Stop
@@ -87,6 +90,7 @@ def train(
     out: str | Path | None = None,
     mirror: str | None = None,
     memory: int | str | None = None,
+    time: float | str | None = None,
     checkpoints: CheckpointInterval | None = None,
     callbacks: MakeCallbacks | None = None,
     progress: Progress | None = None,
@@ -108,6 +112,11 @@ def train(
         mirror: where to download a named source from instead of the official site.
         memory: the most that the process may have, bytes or a text like ``2GB``; where a batch
             does not fit, it is computed in parts. None: what is free, less a margin.
+        time: how long it may take once the pictures are prepared, seconds or a text like ``10m``:
+            the number of steps and the schedule are fitted to it. An override of
+            ``training.epochs`` is then the most; without one, that is four times the recipe's. The
+            result depends on how fast the computer is; ``repeat.toml`` in the run's folder repeats
+            it anywhere. None: as long as the recipe's epochs take.
         checkpoints: how much work may be at risk; None: at most half a minute.
         callbacks: given the dataset and the recipe, makes Keras callbacks to train with.
         progress: told how many pictures are decoded, and of how many.
@@ -128,10 +137,12 @@ def train(
     from tenfold.training.stop import Stop
 
     budget = _bytes(memory)
+    seconds = None if time is None else parse_time(time)
     if isinstance(recipe, Recipe):
         recipe = recipe.overridden(overrides)
     else:
         recipe = load_recipe(recipe or default_recipe(source), overrides)
+    limit = None if seconds is None else TimeLimit.of(seconds, recipe, overrides)
     _check_model(recipe)
     stop = Stop()
     with stop.listening():
@@ -152,7 +163,7 @@ def train(
         with only_training_in(run.path):
             if run.recipe_path.exists():  # of a training that was quicker
                 raise RunError(f"{run.path} already holds a run; choose another --out")
-            origins = _origins.write(run, dataset, recipe)
+            origins = _origins.write(run, dataset, recipe, limit)
             return _Training(
                 run, dataset, recipe, origins, budget, callbacks, checkpoints, warn or _warn, stop
             ).carry_out()
@@ -166,6 +177,7 @@ def resume(
     overrides: Sequence[str] = (),
     mirror: str | None = None,
     memory: int | str | None = None,
+    time: float | str | None = None,
     checkpoints: CheckpointInterval | None = None,
     callbacks: MakeCallbacks | None = None,
     progress: Progress | None = None,
@@ -188,6 +200,7 @@ def resume(
         overrides: likewise.
         mirror: likewise; so are all that follow.
         memory: where it was not decided yet; a run keeps to the parts that it began with.
+        time: the run's own, if any; what was used of it until the last checkpoint is used.
         checkpoints: how much work may be at risk.
         callbacks: makes Keras callbacks.
         progress: told of decoding.
@@ -209,11 +222,12 @@ def resume(
 
     warn = warn or _warn
     budget = _bytes(memory)
+    seconds = None if time is None else parse_time(time)
     found = Run(find_unfinished(run).path)
     stop = Stop()
     with stop.listening(), only_training_in(found.path):
         trained = found.recipe()
-        check_unchanged(found, source, recipe, overrides)
+        check_unchanged(found, source, recipe, overrides, seconds)
         if found.finished:
             Keeper(found, CheckpointInterval(), warn).discard()  # killed before it came to that
             warn(f"run {found.path} is finished already")
@@ -255,12 +269,14 @@ class _Training:
         from tenfold.models.predict import predictor
         from tenfold.training.stop import Terminated, TrainingStopped
 
+        time = self._time_budget()
         try:
             normalization = self._normalization()
             network = self._network()
             portions = self._portions(network, normalization)
             recorder, tensorboard = self._watchers(normalization, portions)
-            fitted = self._fit(network, normalization, portions, [recorder, tensorboard])
+            watchers = [recorder, tensorboard]
+            fitted = self._fit(network, normalization, portions, watchers, time)
             self._save_model(network)
             calibration = self._calibrate(network, normalization, portions)
             predict = predictor(network, normalization.apply, temperature=calibration.temperature)
@@ -268,7 +284,7 @@ class _Training:
             test = self._test(predict, portions, collector, recorder, tensorboard)
             self._draw(test)
             self._export(network, test)
-            self._finish(self._result(network, fitted, recorder, test))
+            self._finish(self._result(network, fitted, recorder, test, time))
             self._report(test, collector)
         except TrainingStopped as stopped:
             raise TrainingInterrupted(self.run, stopped.reason) from None
@@ -277,6 +293,13 @@ class _Training:
         except KeyboardInterrupt:
             raise TrainingInterrupted(self.run) from None
         return self.run
+
+    def _time_budget(self) -> TimeBudget | None:
+        """The budget, its clock running from now on."""
+        from tenfold.training.pacing import TimeBudget
+
+        limit = self.origins.time_limit
+        return TimeBudget(limit.seconds, limit.most_epochs, self.run.record) if limit else None
 
     def _normalization(self) -> Normalization:
         from tenfold.data.normalization import Normalization
@@ -335,6 +358,7 @@ class _Training:
         normalization: Normalization,
         portions: Portions,
         watchers: Sequence[keras.callbacks.Callback],
+        time: TimeBudget | None,
     ) -> Fitted:
         """Train from the last checkpoint on, or from the start where there is none."""
         from tenfold.training.fit import fit
@@ -344,7 +368,7 @@ class _Training:
         extra = self.make_callbacks(self.dataset, self.recipe) if self.make_callbacks else ()
         keeper = Keeper(self.run, self.checkpoints or CheckpointInterval(), self.warn)
         try:
-            return fit(
+            fitted = fit(
                 network,
                 self.recipe,
                 self.dataset,
@@ -353,12 +377,16 @@ class _Training:
                 keeper=keeper,
                 stop=self.stop,
                 portions=portions,
+                time_budget=time,
             )
         except (KeyboardInterrupt, TrainingStopped):
             if self.stop.began:  # else the network may not even be what it was
                 with suppress(KeyboardInterrupt):  # a second Ctrl-C costs nothing of the first
                     self._save_model(network)
             raise
+        if fitted.planned_steps is not None:
+            _origins.write_repeat(self.run, self.recipe, fitted.planned_steps, fitted.plans)
+        return fitted
 
     def _save_model(self, network: keras.Model) -> None:
         with atomic_path(self.run.model_path) as temporary:
@@ -411,9 +439,16 @@ class _Training:
         write_onnx(network, Facts.of(self.run, test_accuracy=test.accuracy), self.run.onnx_path)
 
     def _result(
-        self, network: keras.Model, fitted: Fitted, recorder: Recorder, test: Evaluation
+        self,
+        network: keras.Model,
+        fitted: Fitted,
+        recorder: Recorder,
+        test: Evaluation,
+        time: TimeBudget | None,
     ) -> Result:
-        pictures = fitted.epochs * len(self.dataset.train)
+        from tenfold.training.fit import training_order
+
+        pictures = training_order(self.recipe, self.dataset).pictures(recorder.steps)
         return Result(
             test=test,
             seconds=fitted.seconds,
@@ -425,6 +460,7 @@ class _Training:
             precision=self.origins.precision,
             started=self.origins.started,
             finished=_origins.now(),
+            time_budget=TimeUsed(time.seconds, time.used) if time else None,
         )
 
     def _finish(self, result: Result) -> None:

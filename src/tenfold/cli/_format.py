@@ -9,7 +9,7 @@ from tenfold.cli._console import log
 
 if TYPE_CHECKING:
     from tenfold.data.dataset import Dataset
-    from tenfold.evaluation import Evaluation
+    from tenfold.evaluation import Evaluation, TimeUsed
 
 _MOST_NAMED = 5
 
@@ -26,6 +26,13 @@ def accuracy_with_interval(evaluation: Evaluation) -> str:
 def counted(number: int, noun: str) -> str:
     """As in 1 epoch, 1,500 steps."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def budget_used(budget: TimeUsed) -> str:
+    """What there was, and what was used of it."""
+    from tenfold.training.time_budget import in_words
+
+    return f"time budget {in_words(budget.seconds)}, used {in_words(budget.used)}"
 
 
 def report_skipped(dataset: Dataset) -> None:

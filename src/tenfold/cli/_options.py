@@ -48,6 +48,16 @@ def byte_size(text: str | int) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
+def duration(text: str | float) -> float:
+    """A parser for an option that takes a time: 90s, 10m, 1h30m."""
+    from tenfold.training.time_budget import TimeBudgetError, parse_time
+
+    try:
+        return parse_time(text)  # Typer parses defaults too, which are seconds
+    except TimeBudgetError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -134,6 +144,15 @@ MemoryOption = Annotated[
         metavar="SIZE",
         parser=byte_size,
         help="Keep the process within SIZE, like 2GB; where left out, within what is free.",
+    ),
+]
+TimeOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="TIME",
+        parser=duration,
+        help="End within TIME, like 90s, 10m or 1h30m: fit the length of the training and its "
+        "schedule to the computer's speed. With --epochs, train for no more than those.",
     ),
 ]
 CheckpointOption = Annotated[

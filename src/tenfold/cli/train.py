@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tenfold.cli._console import fail, log, say, say_json
-from tenfold.cli._format import accuracy_with_interval, counted, report_leaks, report_skipped
+from tenfold.cli._format import (
+    accuracy_with_interval,
+    budget_used,
+    counted,
+    report_leaks,
+    report_skipped,
+)
 from tenfold.cli._options import (
     CheckpointOption,
     JsonOption,
@@ -19,6 +25,7 @@ from tenfold.cli._options import (
     MirrorOption,
     RecipeOption,
     SetOption,
+    TimeOption,
     recipe_number,
 )
 from tenfold.cli._progress import Preparation
@@ -53,6 +60,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="The run's folder.")
     ] = None,
+    time: TimeOption = None,
     memory: MemoryOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished run where it stopped.")
@@ -80,12 +88,13 @@ def train(
 
         def callbacks(dataset: Dataset, recipe: Recipe) -> Sequence[keras.callbacks.Callback]:
             preparation.close()
-            return [display.enter_context(closing(_announce(dataset, recipe)))]
+            return [display.enter_context(closing(_announce(dataset, recipe, time)))]
 
         asked: dict[str, Any] = {
             "overrides": [*set_, *given],
             "mirror": mirror,
             "memory": memory,
+            "time": time,
             "checkpoints": checkpoint_every,
             "callbacks": callbacks,
             "progress": preparation.decode,
@@ -122,24 +131,30 @@ def train(
         f"{result.images_per_second:,.0f} images/s, "
         f"peak memory {result.peak_memory_bytes / 1e6:,.0f} MB"
     )
+    if result.time_budget is not None:
+        say(budget_used(result.time_budget))
     say(f"run {run.path}")
     if run.report_path.is_file():
         say(f"report {run.report_path}")
 
 
-def _announce(dataset: Dataset, recipe: Recipe) -> ProgressDisplay:
+def _announce(dataset: Dataset, recipe: Recipe, time: float | None) -> ProgressDisplay:
     """Say what is about to be trained; the display that follows it."""
     from tenfold.cli._console import ERR
-    from tenfold.training.fit import training_order
+    from tenfold.training.fit import most_epochs, training_order
     from tenfold.training.progress import ProgressDisplay
+    from tenfold.training.time_budget import in_words
 
-    steps, epochs = training_order(recipe, dataset).steps_per_epoch, recipe.training.epochs
+    order = training_order(recipe, dataset)
+    steps, epochs = order.steps_per_epoch, most_epochs(recipe, order)
+    length = f"{counted(epochs, 'epoch')} of {counted(steps, 'step')}"
+    if time is not None:
+        length = f"{counted(steps, 'step')} an epoch, for {in_words(time)}"
     report_skipped(dataset)
     report_leaks(dataset)
     log(
         f"training {recipe.name} on {dataset.source}: {counted(len(dataset.train), 'picture')} of "
-        f"{dataset.size}x{dataset.size} in {len(dataset.class_names)} classes, "
-        f"{counted(epochs, 'epoch')} of {counted(steps, 'step')}"
+        f"{dataset.size}x{dataset.size} in {len(dataset.class_names)} classes, {length}"
     )
     return ProgressDisplay(
         ERR,

@@ -45,6 +45,11 @@ class TrainingOrder:
         """Steps in which each picture is seen once."""
         return -(-self.count // self.batch_size)
 
+    def pictures(self, steps: int) -> int:
+        """How many pictures so many steps see, from the first on."""
+        epochs, within = divmod(steps, self.steps_per_epoch)
+        return epochs * self.count + within * self.batch_size
+
     def positions(self, step: int) -> NDArray[np.int64]:
         """Positions in the split, int64 (B,), of the pictures of a step, counted from 0."""
         epoch, within = divmod(step, self.steps_per_epoch)

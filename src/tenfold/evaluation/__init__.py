@@ -4,7 +4,7 @@ from tenfold.evaluation.calibration import Calibration, calibrate, save_calibrat
 from tenfold.evaluation.compare import Comparison, Difference, Summary, compare, summarize
 from tenfold.evaluation.metrics import Evaluation, evaluate_probabilities
 from tenfold.evaluation.plots import draw_confusion, draw_curves
-from tenfold.evaluation.result import Result, load_result, save_result
+from tenfold.evaluation.result import Result, TimeUsed, load_result, save_result
 
 __all__ = [
     "Calibration",
@@ -13,6 +13,7 @@ __all__ = [
     "Evaluation",
     "Result",
     "Summary",
+    "TimeUsed",
     "calibrate",
     "compare",
     "draw_confusion",

@@ -14,6 +14,19 @@ from tenfold.files import atomic_write_json
 from tenfold.run import Run
 
 
+@dataclass(frozen=True)
+class TimeUsed:
+    """A time budget, and what was used of it.
+
+    Attributes:
+        seconds: the budget.
+        used: from the prepared pictures to the result; the report follows.
+    """
+
+    seconds: float
+    used: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """The test result of a run, and what it cost.
@@ -23,12 +36,14 @@ class Result:
         seconds: wall time of the training, validation included, preparation and test not.
         images_per_second: training pictures by second of training steps, validation not counted.
         peak_memory_bytes: largest resident size of the process, from its start to the end.
-        epochs: epochs that were trained, fewer than the recipe's after an early stop.
+        epochs: epochs that were trained, fewer than the recipe's after an early stop; the last may
+            be short.
         steps: batches that were trained.
         parameters: weights and biases of the model that training changes.
         precision: what the model computed in.
         started: when the training began, UTC, ISO 8601.
         finished: when the test was done, UTC, ISO 8601.
+        time_budget: None where there was none.
         schema: version of this layout.
     """
 
@@ -42,11 +57,15 @@ class Result:
     precision: Literal["float32", "bf16"]
     started: str
     finished: str
+    time_budget: TimeUsed | None = None
     schema: Literal[1] = 1
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, those that the evaluation derives included."""
-        return {**asdict(self), "test": self.test.to_json()}
+        plain = {**asdict(self), "test": self.test.to_json()}
+        if self.time_budget is None:
+            del plain["time_budget"]
+        return plain
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Result:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from tenfold.augment import build as build_augmentation
-from tenfold.data.dataset import Dataset
+from tenfold.data.dataset import Dataset, Split
 from tenfold.data.normalization import Normalization
 from tenfold.data.pipeline import TrainingOrder, evaluation_batches, training_batches
 from tenfold.recipe import Recipe
@@ -17,6 +17,8 @@ from tenfold.training.averaging import EvaluateAverages
 from tenfold.training.early_stopping import EarlyStopping
 from tenfold.training.keeper import Keeper
 from tenfold.training.loop import Feed, Loop
+from tenfold.training.pace import Plan
+from tenfold.training.pacing import FollowPlans, KeepTime, TimeBudget, evaluation_seconds
 from tenfold.training.portions import Portions
 from tenfold.training.stop import Stop
 from tenfold.training.trainee import Trainee
@@ -27,22 +29,35 @@ class Fitted:
     """What a training came to, over all processes that had a part in it.
 
     Attributes:
-        epochs: how many were trained.
+        epochs: how many were trained; the last one may be short.
         best_epoch: the one whose weights were kept, counted from 1; None where the last ones were.
         seconds: wall time, validation included.
         peak_memory: the largest resident size until now, in bytes.
+        planned_steps: of the whole training, where a time budget decided that; else None.
+        plans: all that was planned on the way there, see `tenfold.training.pace`.
     """
 
     epochs: int
     best_epoch: int | None
     seconds: float = field(default=0.0, compare=False)
     peak_memory: int = field(default=0, compare=False)
+    planned_steps: int | None = None
+    plans: tuple[Plan, ...] = ()
 
 
 def training_order(recipe: Recipe, dataset: Dataset) -> TrainingOrder:
     """Which pictures each step of a recipe's training sees."""
     training = recipe.training
     return TrainingOrder(len(dataset.train), training.batch_size, recipe.seed, training.shuffle)
+
+
+def most_epochs(recipe: Recipe, order: TrainingOrder, time_budget: TimeBudget | None = None) -> int:
+    """How many epochs a training has, the last one perhaps short; at most, with a time budget."""
+    if time_budget is not None:
+        return time_budget.most_epochs
+    if recipe.training.steps is not None:
+        return -(-recipe.training.steps // order.steps_per_epoch)
+    return recipe.training.epochs
 
 
 def fit(
@@ -55,6 +70,7 @@ def fit(
     keeper: Keeper | None = None,
     stop: Stop | None = None,
     portions: Portions | None = None,
+    time_budget: TimeBudget | None = None,
 ) -> Fitted:
     """Train a network in place, from its last checkpoint on where there is one.
 
@@ -74,16 +90,19 @@ def fit(
         keeper: saves checkpoints and loads the last one; None: there are none.
         stop: asked between steps whether to go on; None: nobody asks to stop.
         portions: how many pictures are computed at a time; None: whole batches.
+        time_budget: decides the length of the training; None: the recipe does.
 
     Raises:
         TrainingStopped: `stop` asked for it; all that was done is in a checkpoint.
         RunError: the loss is no number any more, or the last checkpoint is of another training.
         OutputError: the run's folder takes no more.
+        TimeBudgetError: the time budget is too short to train in.
     """
     portions = portions or Portions(recipe.training.batch_size)
     in_parts = portions.training < recipe.training.batch_size
     order = training_order(recipe, dataset)
-    steps = order.steps_per_epoch * recipe.training.epochs
+    epochs = most_epochs(recipe, order, time_budget)
+    steps = order.steps_per_epoch * epochs
     trainee = Trainee(network, recipe, steps)
     classes = len(dataset.class_names)
 
@@ -99,9 +118,9 @@ def fit(
             at_a_time=portions.training if in_parts else None,
         )
 
-    def validation_after(batches: int) -> Any:
+    def validation_after(batches: int, split: Split = dataset.validation) -> Any:
         return evaluation_batches(
-            dataset.validation,
+            split,
             batch_size=portions.evaluation,
             normalization=normalization,
             one_hot=classes,
@@ -111,16 +130,40 @@ def fit(
     stopping = None
     if recipe.training.early_stopping is not None:
         stopping = EarlyStopping(recipe.training.early_stopping)
-    own = [EvaluateAverages()] if recipe.training.average else []
+    own: list[keras.callbacks.Callback] = []
+    own += [EvaluateAverages()] if recipe.training.average else []
     own += [stopping] if stopping else []
+    pacing: KeepTime | FollowPlans | None = None
+    if time_budget is not None:
+        pacing = KeepTime(
+            recipe,
+            time_budget,
+            steps_per_epoch=order.steps_per_epoch,
+            evaluate=lambda: evaluation_seconds(
+                trainee,
+                validation_after(0, dataset.train),  # the same graph, and there are enough of them
+                min(portions.evaluation, len(dataset.train)),
+            ),
+            validation=len(dataset.validation),
+            test=len(dataset.test),
+        )
+    elif recipe.training.steps is not None:
+        pacing = FollowPlans(recipe)
+    own += [pacing] if pacing else []
     feed = Feed(
         batches_from,
         order.steps_per_epoch,
-        recipe.training.epochs,
+        epochs,
         validation_after if len(dataset.validation) else None,
         -(-len(dataset.validation) // portions.evaluation),
         in_parts,
     )
     done = Loop(trainee, feed, [*own, *callbacks], keeper, stop or Stop()).run()
     best = stopping.best_epoch if stopping else None
-    return Fitted(done.epoch, None if best is None else best + 1, done.seconds, done.peak_memory)
+    return Fitted(
+        done.epoch,
+        None if best is None else best + 1,
+        done.seconds,
+        done.peak_memory,
+        *((pacing.steps, pacing.plans) if isinstance(pacing, KeepTime) else ()),
+    )

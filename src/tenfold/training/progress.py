@@ -24,7 +24,9 @@ _NARROW = 72
 class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Shows how far a training is, how well it goes, and when it will end.
 
-    Each epoch leaves a line behind. On a terminal a bar below them moves with the steps.
+    Each epoch leaves a line behind. On a terminal a bar below them moves with the steps. Where a
+    time budget decides the length of the training, a line says so once it is decided, and the bar
+    follows it.
 
     Args:
         console: where to show it.
@@ -44,6 +46,8 @@ class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
         self._epoch_began = self._last_update = self._last_step_ended = 0.0
         self._epoch = 0
         self._steps = 0  # of this epoch that were seen here: a resumed one had some before
+        self._planned = epochs * steps_per_epoch
+        self._decided = True
         self._wide = console.width >= _NARROW
         self._progress = Progress(
             *(_columns() if self._wide else _narrow_columns()),
@@ -58,6 +62,8 @@ class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Show the bar."""
         self._progress.start()
+        self._decided = getattr(self._model, "planned_steps", 0) is not None
+        self._heed_plan()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Start the epoch's clock."""
@@ -69,6 +75,7 @@ class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         """Move the bar, a few times a second at most."""
         self._steps += 1
+        self._heed_plan()
         done = self._epoch * self._steps_per_epoch + batch + 1
         self._progress.update(self._task, completed=done)
         self._last_step_ended = time.perf_counter()
@@ -96,6 +103,19 @@ class ProgressDisplay(keras.callbacks.Callback):  # type: ignore[misc]  # Keras 
             parts.append(f"{pictures / seconds:,.0f} images/s")
         parts.append(f"{seconds:.1f} s")
         self._console.print("  ".join(parts), highlight=False, soft_wrap=True)
+
+    def _heed_plan(self) -> None:
+        """Take over what the model's training is planned to be, where it is planned anew."""
+        planned = getattr(self._model, "planned_steps", None)
+        if planned is None or (self._decided and planned == self._planned):
+            return
+        self._planned, self._epochs = planned, -(-planned // self._steps_per_epoch)
+        self._progress.update(self._task, total=planned, epochs=self._epochs)
+        if not self._decided:
+            self._decided = True
+            epochs = planned / self._steps_per_epoch
+            line = f"fitted to the time: {planned:,} steps, {epochs:.1f} epochs"
+            self._console.print(line, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the bar away; safe to call twice, and after a training that was cut off."""

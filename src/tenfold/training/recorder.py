@@ -80,7 +80,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
             "event": "epoch",
             "epoch": epoch + 1,
             "step": self.steps,
-            **self._training(logs, self._pictures),
+            **self._training(logs, self._seen(epoch)),
             "seconds": took,
         }
         for name in ("loss", "accuracy"):
@@ -99,6 +99,11 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships n
         self.steps = int(numbers["steps"])
         self.seconds = float(numbers["seconds"])
         self._epoch_seconds = float(numbers["epoch_seconds"])
+
+    def _seen(self, epoch: int) -> int:
+        """Pictures of an epoch's steps so far; the last epoch may be short."""
+        steps = self.steps - epoch * -(-self._pictures // self._batch_size)
+        return min(steps * self._batch_size, self._pictures)
 
     def _last_good(self) -> str:
         kept = self._run.checkpoints_path

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from tenfold.recipe import ScheduleSection
+from tenfold.training.pace import Line
 
 _ONE_CYCLE_START = 1 / 25
 """Where one-cycle begins, as a share of the peak."""
@@ -44,16 +45,19 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
     def __call__(self, step: Any) -> Any:
         """The learning rate of a step, counted from 0; a scalar of float32."""
-        step = ops.cast(step, "float32")
-        rising = self.section.warmup * self.steps
-        if self.section.name == "one-cycle" and rising:
+        return self._rate(ops.cast(step, "float32"), self.steps)
+
+    def _rate(self, step: Any, steps: Any) -> Any:
+        """The learning rate of a step of so many; both may be tensors, and fractions."""
+        rising = self.section.warmup * steps
+        if self.section.name == "one-cycle" and self.section.warmup:
             left = (1 + ops.cos(math.pi * ops.minimum(step / rising, 1.0))) / 2
             warm = 1 - (1 - _ONE_CYCLE_START) * left
-        elif rising:
+        elif self.section.warmup:
             warm = ops.minimum((step + 1) / rising, 1.0)
         else:
             warm = ops.ones(())
-        progress = ops.clip((step - rising) / max(self.steps - rising, 1.0), 0.0, 1.0)
+        progress = ops.clip((step - rising) / ops.maximum(steps - rising, 1.0), 0.0, 1.0)
         return self.peak * ops.where(step < rising, warm, self._after_warmup(progress))
 
     def _after_warmup(self, progress: Any) -> Any:
@@ -72,3 +76,30 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
     def from_config(cls, config: dict[str, Any]) -> Schedule:
         """Rebuild a schedule from what `get_config` gave."""
         return cls(ScheduleSection(**config["section"]), config["peak"], config["steps"])
+
+
+@keras.saving.register_keras_serializable("tenfold")
+class PacedSchedule(Schedule):
+    """The same shapes, for a training whose length may change while it goes on.
+
+    A step ``s`` has the rate of step ``s + offset`` in a training of ``length`` steps, by the line
+    that is followed at the moment; see `tenfold.training.pace`.
+
+    Args:
+        section: the recipe's schedule section.
+        peak: the full learning rate.
+        steps: what it is stretched over before there is a line to follow.
+    """
+
+    def __init__(self, section: ScheduleSection, peak: float, steps: int = 1) -> None:
+        super().__init__(section, peak, steps)
+        # A variable, because the compiled step reads it anew each time.
+        self._line = keras.Variable([0.0, float(steps)], trainable=False, dtype="float32")
+
+    def follow(self, line: Line) -> None:
+        """Take the rates from a line, from the next step on."""
+        self._line.assign([line.offset, line.length])
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate of a step, counted from 0; a scalar of float32."""
+        return self._rate(ops.cast(step, "float32") + self._line[0], self._line[1])

@@ -29,6 +29,8 @@ class Trainee(keras.Model):  # type: ignore[misc]  # Keras ships no types
     def __init__(self, network: keras.Model, recipe: Recipe, steps: int) -> None:
         super().__init__(name="trainee")
         self.network = network
+        self.planned_steps: int | None = steps
+        """Length of the training as planned now; None: a time budget has yet to decide it."""
         self._forward = forward_function(network, "logits")
         self._doubled = recipe.training.loss == "doubled-softmax"
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")

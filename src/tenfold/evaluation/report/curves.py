@@ -41,7 +41,7 @@ class Story:
 
     Attributes:
         epochs: how many were trained to their end.
-        planned: how many the recipe has.
+        planned: how many the recipe has; None where its length is another: steps, or a time.
         kept: the epoch whose weights were kept, from 1; None where the training did not get there.
         why_kept: in words.
         loss: the loss curves; None where nothing is finite.
@@ -54,7 +54,7 @@ class Story:
     """
 
     epochs: int
-    planned: int
+    planned: int | None
     kept: int | None
     why_kept: str
     loss: Chart | None
@@ -66,8 +66,14 @@ class Story:
     last: Record | None
 
 
-def story(run: Run, recipe: Recipe, result: Result | None) -> Story:
+def story(run: Run, recipe: Recipe, result: Result | None, *, timed: bool = False) -> Story:
     """Tell it from what a run recorded.
+
+    Args:
+        run: whose it is.
+        recipe: likewise.
+        result: None where it is unfinished.
+        timed: whether a time budget decided its length.
 
     Raises:
         RunError: a record is damaged.
@@ -89,7 +95,7 @@ def story(run: Run, recipe: Recipe, result: Result | None) -> Story:
     shown = [one for at, one in enumerate(epochs, 1) if at % every == 0 or one.epoch == kept]
     return Story(
         epochs=len(epochs),
-        planned=recipe.training.epochs,
+        planned=None if timed or recipe.training.steps else recipe.training.epochs,
         kept=kept,
         why_kept=why,
         loss=_chart("Loss", "loss", steps, epochs, result, kept),

@@ -46,6 +46,8 @@ def _values(run: Run) -> dict[str, Any]:
     preprocessing = _if_there(run.preprocessing_path, run.preprocessing)
     names = _class_names(result, preprocessing)
     details = load_details(run, len(names)) if result and names else None
+    environment = _if_there(run.environment_path, run.environment)
+    limit = environment.get("time_budget") if environment else None
     return {
         "run": run.path.resolve().name,
         "recipe": recipe,
@@ -57,9 +59,10 @@ def _values(run: Run) -> dict[str, Any]:
         "names": names,
         "source": source,
         "preprocessing": preprocessing,
-        "environment": _if_there(run.environment_path, run.environment),
+        "environment": environment,
+        "time_limit": limit,
         "machine": _machine(run) if run.environment_path.is_file() else None,
-        "story": curves.story(run, recipe, result),
+        "story": curves.story(run, recipe, result, timed=bool(limit)),
         "classes": classes.overview(result.test, details) if result else None,
         "details": details,
         "calibration": calibration.overview(run, details),

@@ -25,7 +25,8 @@ _OWN_SIZE = {"digits": 8, "cifar": 32, "folder": 32, "archive": 32, "table": 32}
 def command(run: Run, source: Mapping[str, Any]) -> str | None:
     """What to type, anywhere where the source is: a shipped recipe and what was changed of it.
 
-    A recipe that is none of those, or is far from it, is named by its file in the run folder.
+    A recipe that is none of those, or is far from it, is named by its file in the run folder; so is
+    what a time budget came to.
 
     Args:
         run: to be made again.
@@ -34,6 +35,7 @@ def command(run: Run, source: Mapping[str, Any]) -> str | None:
     Returns:
         None where no command can draw the same splits, because they were put together in Python.
     """
+    path = run.repeat_path if run.repeat_path.is_file() else run.recipe_path
     recipe, options = run.recipe(), source["options"]
     if not options or options.get("seed", 0) != recipe.seed:
         return None
@@ -43,10 +45,10 @@ def command(run: Run, source: Mapping[str, Any]) -> str | None:
         drawn["size"] = None
     target = recipe.overridden(f"data.{key}={as_toml(value)}" for key, value in drawn.items())
     words = ["tenfold", "train", source["name"], "--recipe"]
-    overrides = _overrides(target)
+    overrides = _overrides(target) if path == run.recipe_path else None
     if overrides is None:
         overrides = [_override(key, value) for key, value, _ in differences(target, recipe)]
-        words.append(str(run.recipe_path))
+        words.append(str(path))
     else:
         words.append(recipe.name)
     return shlex.join([*words, *(word for one in overrides for word in ("--set", one))])
