@@ -102,6 +102,8 @@ class AugmentationSection(_Section):
     width_shift: Fraction = 0.0
     """Largest shift as a share of the width, either way."""
     height_shift: Fraction = 0.0
+    whole_pixels: bool = False
+    """Round shifts to whole pixels, so that they move pictures without blurring them."""
     zoom: BelowOne = 0.0
     """Scale is drawn from [1 - zoom, 1 + zoom]."""
     shear: Annotated[float, Field(ge=0.0, le=60.0)] = 0.0
@@ -128,11 +130,18 @@ class AugmentationSection(_Section):
 class OptimizerSection(_Section):
     """The optimizer and its own settings."""
 
-    name: Literal["rmsprop", "sgd", "adamw", "muon"] = "adamw"
+    name: Literal["rmsprop", "sgd", "adamw", "muon", "muon-sgd"] = "adamw"
     learning_rate: Positive = 0.001
     momentum: BelowOne = 0.9
-    """Used by sgd (Nesterov), rmsprop and muon."""
+    """Used by sgd (Nesterov), rmsprop, muon and muon-sgd."""
     weight_decay: NotNegative = 0.0
+    """For muon-sgd, of biases and head alone, and for each picture of a batch."""
+    bias_rate: Positive = 0.053
+    """Learning rate of biases, for each picture of a batch; used by muon-sgd."""
+    head_rate: Positive = 0.67
+    """Likewise of the last layer, as if its output were divided by its number of inputs."""
+    stem_share: Fraction = 0.375
+    """Share of the training in which the bias of a whitening first layer is trained; muon-sgd."""
     clip_norm: Positive | None = None
 
 
@@ -160,6 +169,16 @@ class TrainingSection(_Section):
     """Length in steps, in place of epochs; the last epoch may then be short."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
     shuffle: bool = True
+    share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Of the training pictures that an epoch is about: below 1, those that are learnt least."""
+    whole_epochs: Annotated[int, Field(ge=0, le=100_000)] = 4
+    """Where ``share`` is below 1: the first epochs, which take all pictures in turn."""
+    noise: NotNegative = 0.5
+    """Where ``share`` is below 1: how much chance there is in what is chosen; 0 is none."""
+    small_size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    """Side of the pictures in the first part of the training, pixels; None: no smaller ones."""
+    small_share: Fraction = 0.25
+    """How much of the training that part is."""
     loss: Literal["cross-entropy", "doubled-softmax"] = "cross-entropy"
     """``doubled-softmax``: the loss is fed probabilities as if they were logits, as published."""
     label_smoothing: BelowOne = 0.0

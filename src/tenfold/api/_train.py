@@ -272,7 +272,7 @@ class _Training:
         time = self._time_budget()
         try:
             normalization = self._normalization()
-            network = self._network()
+            network = self._network(normalization)
             portions = self._portions(network, normalization)
             recorder, tensorboard = self._watchers(normalization, portions)
             watchers = [recorder, tensorboard]
@@ -308,16 +308,21 @@ class _Training:
         _origins.write_preprocessing(self.run, self.dataset, normalization)
         return normalization
 
-    def _network(self) -> keras.Model:
-        from tenfold.models import build_network
+    def _network(self, normalization: Normalization) -> keras.Model:
+        from tenfold.models import build_network, whiten
+        from tenfold.models.whitening import PICTURES
 
-        return build_network(
+        network = build_network(
             self.recipe.model,
             size=self.dataset.size,
             classes=len(self.dataset.class_names),
             seed=self.recipe.seed,
             precision=self.origins.precision,
         )
+        train = self.dataset.train
+        pixels, _ = train.gather(np.arange(min(PICTURES, len(train))))
+        whiten(network, normalization.apply(pixels.astype(np.float32)))
+        return network
 
     def _portions(self, network: keras.Model, normalization: Normalization) -> Portions:
         """How many pictures are computed at a time: as the run began, or as memory has it."""

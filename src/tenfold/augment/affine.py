@@ -61,7 +61,10 @@ def draw(
         right = either_way(uniform[Stream.WIDTH_SHIFT], section.width_shift)
         down = either_way(uniform[Stream.HEIGHT_SHIFT], section.height_shift)
         pixels = tf.cast([width, height], tf.float64)
-        factors.append(shift(right * pixels[0], down * pixels[1]))
+        right, down = right * pixels[0], down * pixels[1]
+        if section.whole_pixels:
+            right, down = tf.round(right), tf.round(down)
+        factors.append(shift(right, down))
     matrix = factors[0]
     for factor in factors[1:]:
         matrix = tf.linalg.matmul(matrix, factor)

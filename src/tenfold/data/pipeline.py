@@ -8,7 +8,7 @@ stream that starts at step ``s`` continues one that was cut off there, to the bi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -33,30 +33,64 @@ class TrainingOrder:
         batch_size: pictures in a step; the last step of an epoch holds what is left.
         seed: the shuffles follow from it and the epoch.
         shuffle: False keeps the split's own order in every epoch, as the lab did.
+        share: of the pictures that an epoch is about. Below 1, the first epochs take all pictures
+            in turn, and later ones those that were chosen for them.
+        whole_epochs: how many epochs take all pictures in turn, where ``share`` is below 1.
     """
 
     count: int
     batch_size: int
     seed: int
     shuffle: bool = True
+    share: float = 1.0
+    whole_epochs: int = 0
+    _choices: dict[int, NDArray[np.int64] | None] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    @property
+    def pictures_per_epoch(self) -> int:
+        """Pictures that an epoch is about."""
+        return max(1, round(self.share * self.count))
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which each picture is seen once."""
-        return -(-self.count // self.batch_size)
+        """Steps in which each of those is seen once."""
+        return -(-self.pictures_per_epoch // self.batch_size)
 
-    def pictures(self, steps: int) -> int:
-        """How many pictures so many steps see, from the first on."""
-        epochs, within = divmod(steps, self.steps_per_epoch)
-        return epochs * self.count + within * self.batch_size
+    @property
+    def selects(self) -> bool:
+        """Whether some epochs need to be chosen for."""
+        return self.share < 1
+
+    def choose(self, epoch: int, positions: NDArray[np.int64] | None) -> None:
+        """Say which pictures an epoch is about, int64 (`pictures_per_epoch`,); None: the next ones.
+
+        Only of the epoch that is being trained, of which alone the stream may have been begun.
+        """
+        self._choices.clear()
+        self._choices[epoch] = positions
+
+    def chosen(self, epoch: int) -> NDArray[np.int64] | None:
+        """What `choose` was told of an epoch."""
+        return self._choices.get(epoch)
 
     def positions(self, step: int) -> NDArray[np.int64]:
         """Positions in the split, int64 (B,), of the pictures of a step, counted from 0."""
         epoch, within = divmod(step, self.steps_per_epoch)
-        chosen = slice(within * self.batch_size, (within + 1) * self.batch_size)
+        first = within * self.batch_size
+        last = min(first + self.batch_size, self.pictures_per_epoch)
+        if (chosen := self.chosen(epoch)) is not None:
+            return chosen[_permutation(len(chosen), self.seed, epoch)[first:last]]
+        start = epoch * self.pictures_per_epoch
+        places = np.arange(start + first, start + last)
+        rounds, positions = places // self.count, places % self.count
         if not self.shuffle:
-            return np.arange(self.count)[chosen]
-        return _permutation(self.count, self.seed, epoch)[chosen]
+            return positions
+        for number in np.unique(rounds):
+            here = rounds == number
+            positions[here] = _permutation(self.count, self.seed, int(number))[positions[here]]
+        return positions
 
 
 @lru_cache(maxsize=2)  # the epoch that ends and the one that begins, while batches are read ahead
@@ -119,7 +153,7 @@ def training_batches(
     def left(index: Any) -> tuple[Any, Any]:
         """Pictures in the batch of a part, and how many of them come with it or after it."""
         within = (index // parts) % order.steps_per_epoch
-        size = tf.minimum(whole, order.count - within * whole)
+        size = tf.minimum(whole, order.pictures_per_epoch - within * whole)
         return size, size - index % parts * at_a_time
 
     def part(index: Any) -> tuple[Any, ...]:

@@ -22,7 +22,7 @@ SMALLEST = 18
 _GROUPS = (64, 256, 256)
 # hard_silu(2x) / 2 is within 0.04 of GELU and costs no exponential. Its argument is doubled by the
 # scale that normalization and whitening leave at 2; halving is left to the weights that follow.
-_SHARPNESS = 2.0
+SHARPNESS = 2.0
 
 
 def build(parts: Parts, size: int, classes: int) -> keras.Model:
@@ -48,7 +48,7 @@ def build(parts: Parts, size: int, classes: int) -> keras.Model:
         x = _conv(parts, filters, f"{group}_conv_2")(x)
         x = _silu(parts, f"{group}_silu_2")(_norm(parts, x, f"{group}_norm_2"))
     x = keras.layers.GlobalMaxPooling2D(dtype=parts.policy, name="pool")(x)
-    start = keras.initializers.RandomNormal(0.0, 1 / (_SHARPNESS * _GROUPS[-1]), parts.next_seed())
+    start = keras.initializers.RandomNormal(0.0, 1 / (SHARPNESS * _GROUPS[-1]), parts.next_seed())
     x = keras.layers.Dense(
         classes, use_bias=False, kernel_initializer=start, dtype="float32", name="logits"
     )(x)
@@ -72,7 +72,7 @@ def _norm(parts: Parts, x: Any, name: str) -> Any:
     layer = keras.layers.BatchNormalization(
         momentum=0.6,
         epsilon=1e-5,
-        gamma_initializer=keras.initializers.Constant(_SHARPNESS),
+        gamma_initializer=keras.initializers.Constant(SHARPNESS),
         dtype=parts.policy,
         name=name,
     )

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
+
+from tenfold.models.airbench import SHARPNESS, STEM
+
+PICTURES = 5000
+"""So many say enough of all: their patches are a thousand times as many."""
 
 _FLOOR = 5e-4
 """Added to the variances, so that what hardly varies, which is noise, is not blown up."""
@@ -33,3 +39,15 @@ def whitening_filters(pictures: NDArray[np.float32], size: int) -> NDArray[np.fl
     scaled *= np.where(scaled.sum(0) < 0, -1.0, 1.0)
     filters = np.concatenate([scaled, -scaled], axis=1).reshape(*shape, -1)
     return filters.astype(np.float32)
+
+
+def whiten(network: keras.Model, pictures: NDArray[np.float32]) -> None:
+    """Set the filters of a network's whitening layer by training pictures, where it has one.
+
+    Args:
+        network: before its training.
+        pictures: normalized, float32 (N, size, size, 3).
+    """
+    if STEM in [layer.name for layer in network.layers]:
+        layer = network.get_layer(STEM)
+        layer.kernel.assign(SHARPNESS * whitening_filters(pictures, layer.kernel_size[0]))

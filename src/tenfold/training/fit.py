@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import keras
@@ -19,7 +20,10 @@ from tenfold.training.keeper import Keeper
 from tenfold.training.loop import Feed, Loop
 from tenfold.training.pace import Plan
 from tenfold.training.pacing import FollowPlans, KeepTime, TimeBudget, evaluation_seconds
+from tenfold.training.phases import Phase, has_phases, phase_at
 from tenfold.training.portions import Portions
+from tenfold.training.selection import Selection
+from tenfold.training.step import Step, accumulating_step, whole_step
 from tenfold.training.stop import Stop
 from tenfold.training.trainee import Trainee
 
@@ -48,7 +52,14 @@ class Fitted:
 def training_order(recipe: Recipe, dataset: Dataset) -> TrainingOrder:
     """Which pictures each step of a recipe's training sees."""
     training = recipe.training
-    return TrainingOrder(len(dataset.train), training.batch_size, recipe.seed, training.shuffle)
+    return TrainingOrder(
+        len(dataset.train),
+        training.batch_size,
+        recipe.seed,
+        training.shuffle,
+        training.share,
+        training.whole_epochs if training.share < 1 else 0,
+    )
 
 
 def most_epochs(recipe: Recipe, order: TrainingOrder, time_budget: TimeBudget | None = None) -> int:
@@ -106,13 +117,15 @@ def fit(
     trainee = Trainee(network, recipe, steps)
     classes = len(dataset.class_names)
 
+    augment = build_augmentation(recipe.augmentation)
+
     def batches_from(step: int) -> Any:
         return training_batches(
             dataset.train,
             order,
             normalization=normalization,
             classes=classes,
-            augment=build_augmentation(recipe.augmentation),
+            augment=augment,
             first_step=step,
             steps=steps - step,
             at_a_time=portions.training if in_parts else None,
@@ -150,6 +163,18 @@ def fit(
     elif recipe.training.steps is not None:
         pacing = FollowPlans(recipe)
     own += [pacing] if pacing else []
+    if order.selects:
+        trainee.keep_losses(recipe.training.batch_size)
+        own.append(Selection(order, recipe.training.noise))
+
+    @cache
+    def step_of(phase: Phase) -> Step:
+        return (accumulating_step if in_parts else whole_step)(trainee, phase)
+
+    def step_at(epoch: int) -> Step:
+        first = epoch * order.steps_per_epoch
+        return step_of(phase_at(recipe, pacing.progress(first) if pacing else first / steps))
+
     feed = Feed(
         batches_from,
         order.steps_per_epoch,
@@ -157,6 +182,8 @@ def fit(
         validation_after if len(dataset.validation) else None,
         -(-len(dataset.validation) // portions.evaluation),
         in_parts,
+        step_at if has_phases(recipe) or order.selects else None,
+        epoch_by_epoch=order.selects,
     )
     done = Loop(trainee, feed, [*own, *callbacks], keeper, stop or Stop()).run()
     best = stopping.best_epoch if stopping else None

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from tenfold import machine
 from tenfold.training import growing
-from tenfold.training.accumulation import accumulating_step
 from tenfold.training.averaging import EvaluateAverages
 from tenfold.training.checkpoint import Checkpoint, Progress
 from tenfold.training.keeper import Keeper
 from tenfold.training.snapshot import capture, restore, unfit
+from tenfold.training.step import Step, accumulating_step
 from tenfold.training.stop import Stop, TrainingStopped
 from tenfold.training.trainee import Trainee
 
@@ -42,6 +42,9 @@ class Feed:
         validation: given a number of batches, the batches of an evaluation that follow them.
         validation_steps: how many there are in all; 0: there is no validation.
         in_parts: whether the training batches come in parts, whose gradients are added up.
+        steps: given an epoch, the compiled step to train it with; None: Keras's, or one that takes
+            parts.
+        epoch_by_epoch: whether an epoch's batches are not known before it begins.
     """
 
     training: Callable[[int], Any]
@@ -50,6 +53,8 @@ class Feed:
     validation: Callable[[int], Any] | None = None
     validation_steps: int = 0
     in_parts: bool = False
+    steps: Callable[[int], Step] | None = None
+    epoch_by_epoch: bool = False
 
 
 @dataclass
@@ -94,13 +99,13 @@ class Loop:
         trainee.make_train_function()
         trainee.make_test_function()
         self._train = accumulating_step(trainee) if feed.in_parts else trainee.train_function
+        batches: Iterator[Any] | None = None
         self._began = time.perf_counter()
         self._start = self._restored()
         self._step, self._epoch = self._start.step, self._start.epoch
         validated = self._start.validated
         trainee.stop_training = self._start.stopped
         self._called.on_train_begin()
-        batches = iter(feed.training(self._step))
         logs: dict[str, Any] = {}
         with self.stop.deferred():
             while self._epoch < feed.epochs and (
@@ -108,6 +113,10 @@ class Loop:
             ):
                 self._called.on_epoch_begin(self._epoch)
                 if validated is None:
+                    if batches is None or feed.epoch_by_epoch:
+                        batches = iter(feed.training(self._step))
+                    if feed.steps is not None:
+                        self._train = feed.steps(self._epoch)
                     self._train_epoch(batches)
                 logs = self._end_epoch(validated or 0)
                 validated = None

@@ -24,8 +24,8 @@ from tenfold.data.normalization import Normalization
 from tenfold.data.pipeline import TrainingOrder, evaluation_batches, training_batches
 from tenfold.errors import RecipeError
 from tenfold.recipe import Recipe
-from tenfold.training.accumulation import accumulating_step
 from tenfold.training.portions import EVALUATION, Portions
+from tenfold.training.step import accumulating_step
 from tenfold.training.trainee import Trainee
 
 _MB = 10**6

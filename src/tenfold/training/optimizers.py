@@ -6,8 +6,10 @@ from typing import Any
 
 import keras
 
+from tenfold.models import STEM
 from tenfold.recipe import Recipe
 from tenfold.training.muon import Muon
+from tenfold.training.muon_sgd import MuonSGD
 from tenfold.training.schedules import Schedule
 
 # Decay shrinks what multiplies pictures; shrinking what shifts or rescales a channel only hurts.
@@ -29,6 +31,19 @@ def build_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         "ema_momentum": recipe.training.average or 0.99,
     }
     optimizer: keras.optimizers.Optimizer
+    if section.name == "muon-sgd":  # which decays by itself, and not its filters
+        del settings["weight_decay"]
+        return MuonSGD(
+            peak=section.learning_rate,
+            batch_size=recipe.training.batch_size,
+            momentum=section.momentum,
+            decay=section.weight_decay,
+            bias_rate=section.bias_rate,
+            head_rate=section.head_rate,
+            stem=STEM,
+            stem_share=section.stem_share,
+            **settings,
+        )
     match section.name:
         case "rmsprop":
             optimizer = keras.optimizers.RMSprop(momentum=section.momentum, **settings)

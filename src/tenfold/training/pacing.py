@@ -66,6 +66,11 @@ class _Paced(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no 
         self._step = 0
         self._line: Line | None = None
 
+    @property
+    def plans(self) -> Sequence[Plan]:
+        """All that was planned."""
+        raise NotImplementedError
+
     def set_model(self, model: keras.Model) -> None:
         """Put the paced schedule in the place of the recipe's; before the step is compiled."""
         super().set_model(model)
@@ -74,6 +79,10 @@ class _Paced(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Find out how many steps are done."""
         self._step = int(self.model.optimizer.iterations)
+
+    def progress(self, step: int) -> float:
+        """How far the schedule is at a step, by the plan that held there."""
+        return Pace([plan for plan in self.plans if plan[0] <= step]).line.progress(step)
 
     def _follow(self, pace: Pace, steps: int) -> None:
         if pace.line != self._line:
@@ -97,6 +106,11 @@ class FollowPlans(_Paced):
         self._plans: Sequence[Plan] = [
             (first, steps) for first, steps in recipe.schedule.plans or [[0, self._steps]]
         ]
+
+    @property
+    def plans(self) -> Sequence[Plan]:
+        """As the recipe has them."""
+        return self._plans
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Take up the plan of the step that the training is at."""
