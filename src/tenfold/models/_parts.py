@@ -21,6 +21,10 @@ class Parts:
         seed: every initial weight and every dropout mask follows from it; each layer draws from a
             stream of its own, so that adding one does not change the others before it.
         policy: Keras dtype policy, ``float32`` or ``mixed_bfloat16``.
+
+    Attributes:
+        section: as given.
+        policy: as given.
     """
 
     def __init__(self, section: ModelSection, seed: int, policy: str) -> None:
