@@ -81,7 +81,7 @@ def test_forward_pass_by_hand(name):
     expected = np.stack(
         [by_hand(p, [w.astype("float64") for w in weights], name) for p in pictures]
     )
-    np.testing.assert_allclose(ours, expected, rtol=1e-4)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize(("name", "size", "classes"), [("lab-1", 7, 2), ("lab-2", 48, 100)])

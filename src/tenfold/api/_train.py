@@ -65,7 +65,7 @@ def default_recipe(source: str | Path | Dataset) -> str:
     more epochs of smaller batches.
     """
     kind = source.kind if isinstance(source, Dataset) else str(source)
-    return "digits" if kind == "digits" else "lab-2"
+    return "digits" if kind == "digits" else "fast"
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -297,9 +297,13 @@ class _Training:
     def _time_budget(self) -> TimeBudget | None:
         """The budget, its clock running from now on."""
         from tenfold.training.pacing import TimeBudget
+        from tenfold.training.phases import costs
 
         limit = self.origins.time_limit
-        return TimeBudget(limit.seconds, limit.most_epochs, self.run.record) if limit else None
+        if limit is None:
+            return None
+        phases = costs(self.recipe, self.dataset.size)
+        return TimeBudget(limit.seconds, limit.most_epochs, self.run.record, phases)
 
     def _normalization(self) -> Normalization:
         from tenfold.data.normalization import Normalization
@@ -355,7 +359,8 @@ class _Training:
             layers=layers_of_interest(self.recipe.model.name),
             batch_size=batch_size,
         )
-        return Recorder(self.run, pictures=len(train), batch_size=batch_size), tensorboard
+        recorder = Recorder(self.run, pictures=order.pictures_per_epoch, batch_size=batch_size)
+        return recorder, tensorboard
 
     def _fit(
         self,

@@ -160,5 +160,5 @@ def _announce(dataset: Dataset, recipe: Recipe, time: float | None) -> ProgressD
         ERR,
         epochs=epochs,
         steps_per_epoch=steps,
-        pictures=len(dataset.train),
+        pictures=order.pictures_per_epoch,
     )

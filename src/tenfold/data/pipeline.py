@@ -58,6 +58,22 @@ class TrainingOrder:
         """Steps in which each of those is seen once."""
         return -(-self.pictures_per_epoch // self.batch_size)
 
+    def pictures(self, steps: int) -> int:
+        """How many pictures that many steps see; the last one of an epoch sees fewer."""
+        epochs, rest = divmod(steps, self.steps_per_epoch)
+        return epochs * self.pictures_per_epoch + rest * self.batch_size
+
+    def round_of(self, epoch: Any) -> Any:
+        """How many rounds through the pictures came before an epoch; a number or a tensor.
+
+        A chosen epoch counts as a round: what is mirrored in every other round is then mirrored in
+        every other epoch that it is chosen for, near enough.
+        """
+        if not self.selects:
+            return epoch
+        whole = (tf.minimum(epoch, self.whole_epochs) * self.pictures_per_epoch) // self.count
+        return whole + tf.maximum(epoch - self.whole_epochs, 0)
+
     @property
     def selects(self) -> bool:
         """Whether some epochs need to be chosen for."""
@@ -133,7 +149,7 @@ def training_batches(
         pictures, labels, positions = _gather(split, positions_of, index)
         labels = tf.one_hot(labels, classes)
         if augment is not None:
-            epoch = step // order.steps_per_epoch
+            epoch = order.round_of(step // order.steps_per_epoch)
             seed = tf.constant(order.seed, tf.int64)
             pictures, labels = augment(pictures, labels, ids=positions, epoch=epoch, seed=seed)
         return normalization.apply(pictures), labels

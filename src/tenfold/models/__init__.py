@@ -9,4 +9,11 @@ from tenfold.models.registry import (
 )
 from tenfold.models.whitening import whiten
 
-__all__ = ["STEM", "architectures", "build_network", "check_section", "layers_of_interest", "whiten"]
+__all__ = [
+    "STEM",
+    "architectures",
+    "build_network",
+    "check_section",
+    "layers_of_interest",
+    "whiten",
+]

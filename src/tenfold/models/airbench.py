@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tenfold.errors import RecipeError
 from tenfold.models._parts import Parts
 
 STEM = "whiten"
@@ -16,8 +17,8 @@ PATCH = 2
 LAYERS_OF_INTEREST = (
     f"{STEM}_silu", "group_1_silu_2", "group_2_silu_2", "group_3_silu_2", "logits",
 )  # fmt: skip
-SMALLEST = 18
-"""Side of the smallest pictures that leave something to pool after three groups."""
+SMALLEST = 9
+"""Side of the smallest pictures of which three groups leave a pixel."""
 
 _GROUPS = (64, 256, 256)
 # hard_silu(2x) / 2 is within 0.04 of GELU and costs no exponential. Its argument is doubled by the
@@ -35,7 +36,15 @@ def build(parts: Parts, size: int, classes: int) -> keras.Model:
     Convolutions start as the identity on as many channels as they take in, and random beyond.
     Batch normalization learns no scale. As published, but for the activation: a piecewise
     quadratic in place of GELU.
+
+    Raises:
+        RecipeError: the pictures are smaller than `SMALLEST`.
     """
+    if size < SMALLEST:
+        raise RecipeError(
+            f"model.name: airbench takes pictures of {SMALLEST}x{SMALLEST} or more, not "
+            f"{size}x{size}; set data.size=32, or another model.name"
+        )
     x = inputs = keras.Input((size, size, 3), name="pictures")
     stem = keras.layers.Conv2D(2 * PATCH * PATCH * 3, PATCH, dtype=parts.policy, name=STEM)
     x = _silu(parts, f"{STEM}_silu")(stem(x))

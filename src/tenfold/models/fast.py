@@ -93,9 +93,7 @@ def _is_plain(conv: keras.Layer) -> bool:
 
 def _is_plain_pool(pool: keras.Layer) -> bool:
     """Of 2x2 pixels that do not overlap; what is left over at the edges is left out."""
-    return bool(
-        pool.pool_size == (2, 2) and pool.strides == (2, 2) and pool.padding == "valid"
-    )
+    return bool(pool.pool_size == (2, 2) and pool.strides == (2, 2) and pool.padding == "valid")
 
 
 def _fits_blocks(conv: keras.Layer, pool: keras.Layer, x: Any) -> bool:

@@ -26,6 +26,8 @@ OPERATORS: Final = frozenset(
         "Flatten",
         "Gemm",
         "GlobalAveragePool",
+        "GlobalMaxPool",
+        "HardSwish",
         "Identity",
         "MaxPool",
         "Mul",

@@ -166,8 +166,13 @@ class Writer:
     def _global_pool(self, layer: keras.Layer, x: Value) -> Value:
         if layer.keepdims:
             raise NotImplementedError(f"layer {layer.name} keeps the dimensions that it pools")
-        pooled = self.node("GlobalAveragePool", [x.name], layer.name)
+        largest = type(layer) is keras.layers.GlobalMaxPooling2D
+        kind = "GlobalMaxPool" if largest else "GlobalAveragePool"
+        pooled = self.node(kind, [x.name], layer.name)
         return Value(self.node("Flatten", [pooled], axis=1), layer.output.shape[1:])
+
+    def _activation(self, layer: keras.Layer, x: Value) -> Value:
+        return self._activated(x, layer.activation)
 
     def _relu(self, layer: keras.Layer, x: Value) -> Value:
         if layer.negative_slope or layer.threshold:
@@ -214,7 +219,13 @@ class Writer:
         return replace(x, name=self.node(_ACTIVATIONS[kind], [x.name]))
 
 
-_ACTIVATIONS = {"relu": "Relu", "selu": "Selu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
+_ACTIVATIONS = {
+    "relu": "Relu",
+    "selu": "Selu",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "hard_silu": "HardSwish",
+}
 
 _LAYERS: dict[type[keras.Layer], Callable[..., Value]] = {
     keras.layers.Conv2D: Writer._conv,
@@ -222,7 +233,9 @@ _LAYERS: dict[type[keras.Layer], Callable[..., Value]] = {
     keras.layers.MaxPooling2D: Writer._pool,
     keras.layers.AveragePooling2D: Writer._pool,
     keras.layers.GlobalAveragePooling2D: Writer._global_pool,
+    keras.layers.GlobalMaxPooling2D: Writer._global_pool,
     keras.layers.BatchNormalization: Writer._batch_norm,
+    keras.layers.Activation: Writer._activation,
     keras.layers.ReLU: Writer._relu,
     keras.layers.Add: Writer._add,
     keras.layers.Concatenate: Writer._concatenate,
