@@ -128,9 +128,9 @@ def _run(arguments: list[str]) -> int:
         say(_shells.requested(*arguments))
         return 0
 
-    # TensorFlow reads this when it is imported. Its start-up notes say nothing that a user could
-    # act on; its errors still come through.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from tenfold.cli._quiet import quiet_tensorflow
+
+    quiet_tensorflow()
     # Looking for plug-ins reads the metadata of everything that is installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     _check_text(arguments)
