@@ -115,10 +115,15 @@ def test_evaluating_again_gives_the_stored_result(run: Run) -> None:
     assert again.loss == pytest.approx(stored.loss, rel=1e-5)
 
 
-def test_tta_averages_over_mirror_images(run: Run, dataset: Dataset, tested: Any) -> None:
+def test_tta_averages_over_views(run: Run, dataset: Dataset, tested: Any) -> None:
     pixels, labels = tested
-    mirrored = np.flip(pixels, axis=2)
-    probabilities = (by_stock_keras(run, pixels) + by_stock_keras(run, mirrored)) / 2
+    padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    size = pixels.shape[1]
+    probabilities = np.zeros((len(pixels), 10))
+    for weight, start in ((0.25, 1), (0.125, 0), (0.125, 2)):
+        view = padded[:, start : start + size, start : start + size]
+        probabilities += weight * by_stock_keras(run, view)
+        probabilities += weight * by_stock_keras(run, np.flip(view, axis=2))
     evaluation = run.evaluate(dataset, tta=True)
     assert evaluation.correct == (probabilities.argmax(axis=1) == labels).sum()
     of_truth = probabilities[np.arange(len(labels)), labels]

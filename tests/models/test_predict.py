@@ -47,10 +47,19 @@ def test_probabilities_equal_those_of_stock_keras(network: keras.Model) -> None:
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_mirroring_averages_over_each_picture_and_its_mirror_image(network: keras.Model) -> None:
-    mirrored = np.array([[row[::-1] for row in picture] for picture in PIXELS])
-    expected = (by_keras(network, PIXELS) + by_keras(network, mirrored)) / 2
-    predicted = predictor(network, NORMALIZATION.apply, mirror=True)(PIXELS)
+def test_averaging_is_over_mirror_images_and_shifts_by_a_pixel(network: keras.Model) -> None:
+    shifts = {  # which row and column of the picture each place shows, and how much that counts
+        (0, 1, 2, 3, 4, 5, 6, 7): 0.5,
+        (1, 2, 3, 4, 5, 6, 7, 6): 0.25,
+        (1, 0, 1, 2, 3, 4, 5, 6): 0.25,
+    }
+    expected = np.zeros((len(PIXELS), 3))
+    for places, weight in shifts.items():
+        moved = np.array([[[p[y][x] for x in places] for y in places] for p in PIXELS])
+        mirrored = np.array([[row[::-1] for row in picture] for picture in moved])
+        for view in (moved, mirrored):
+            expected += weight / 2 * by_keras(network, view)
+    predicted = predictor(network, NORMALIZATION.apply, averaged=True)(PIXELS)
     np.testing.assert_allclose(predicted, expected, atol=1e-5)
     assert not np.allclose(predicted, by_keras(network, PIXELS), atol=1e-4)
 

@@ -43,7 +43,8 @@ class Run(folder.Run):
         Args:
             on: another source, or a dataset. Its test split is what counts; a source without one
                 counts whole. None, or the run's own source: the run's own test split.
-            tta: average the probabilities of each picture and its mirror image.
+            tta: average the probabilities of each picture, its mirror image, and both moved by a
+                pixel either way.
             progress: told how far the decoding of a new source is.
 
         Raises:
@@ -70,7 +71,7 @@ class Run(folder.Run):
 
         Args:
             images: uint8 (N, H, W, 3), already of the size that the model takes.
-            tta: average over each picture and its mirror image.
+            tta: average over six views of each picture, as `evaluate` does.
 
         Returns:
             float32 (N, classes), in the order of the run's class names.
@@ -231,7 +232,7 @@ class Run(folder.Run):
         network = load_network(
             self.saved_model(), size=facts["size"], classes=len(facts["class_names"])
         )
-        return predictor(network, normalization.apply, temperature=self.temperature(), mirror=tta)
+        return predictor(network, normalization.apply, temperature=self.temperature(), averaged=tta)
 
     def _split_to_evaluate(
         self,

@@ -19,7 +19,7 @@ def evaluate(
         typer.Option(metavar="SOURCE", help="Evaluate on this source instead of the run's own."),
     ] = None,
     tta: Annotated[
-        bool, typer.Option("--tta", help="Average over each picture and its mirror image.")
+        bool, typer.Option("--tta", help="Average over mirror images and shifts by a pixel.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
