@@ -214,6 +214,7 @@ def test_bytes_that_are_no_text_are_refused():
 def values_of(field_type: type[BaseModel]) -> st.SearchStrategy[BaseModel]:
     """Any valid section, from its JSON schema, which has the bounds."""
     properties = field_type.model_json_schema()["properties"]
+    properties.pop("plans", None)  # each must follow from the one before; they have their own test
     return st.builds(field_type, **{key: _values(schema) for key, schema in properties.items()})
 
 
