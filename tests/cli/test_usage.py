@@ -35,6 +35,8 @@ Refused = Callable[..., str]
         ("train --epochs", "option '--epochs' requires an argument"),
         ("train --epochs many", "'--epochs': 'many' is not a whole number. See tenfold train"),
         ("train --rows 1.5", "'--rows': '1.5' is not a whole number"),
+        ("train --time 0", "'--time': '0' is no time to train for; write it like 90s, 10m or"),
+        ("train --time soon", "'soon' is no time to train for; write it like 90s, 10m or 1h30m"),
         ("data show --seed -1", "'--seed': -1 is not a whole number of at least 0"),
         (
             "data show --per-class 0",

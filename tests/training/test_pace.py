@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -50,7 +52,7 @@ def test_progress_never_falls_never_jumps_and_comes_to_its_end(plans: list[Plan]
     made = progress_of(plans)
     assert made[0] == 0.0
     assert made[-1] == pytest.approx(1.0)
-    assert all(ours <= later + 1e-12 for ours, later in zip(made, made[1:], strict=False))
+    assert all(ours <= later + 1e-12 for ours, later in pairwise(made))
     for (first, _), before in zip(plans[1:], plans, strict=False):
         led_to = Pace([plan for plan in plans if plan[0] <= before[0]]).line.progress(first)
         assert made[first] == pytest.approx(led_to)

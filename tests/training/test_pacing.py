@@ -92,6 +92,8 @@ def train(
         recipe: Recipe = RECIPE,
         seconds: float | None = None,
         computer: Computer | None = None,
+        *,
+        kept: bool = False,
         **changes: Any,
     ) -> Outcome:
         computer = computer or Computer()
@@ -100,7 +102,7 @@ def train(
         folder.path.mkdir(exist_ok=True)
         network = build_network(recipe.model, size=8, classes=3, seed=recipe.seed)
         budget = seconds and TimeBudget(
-            seconds, changes.pop("most_epochs", 1000), folder.record, changes.pop("phases", None)
+            seconds, changes.pop("most_epochs", 40), folder.record, changes.pop("phases", None)
         )
         recorder = Recorder(folder, pictures=40, batch_size=16, every=1)
         fitted = fit(
@@ -109,7 +111,7 @@ def train(
             dataset,
             Normalization.fit("standard", dataset),
             [recorder, computer],
-            keeper=Keeper(folder, EVERY, pytest.fail),
+            keeper=Keeper(folder, EVERY, pytest.fail) if kept else None,
             time_budget=budget or None,
             **changes,
         )
@@ -131,12 +133,12 @@ def repeat(fitted: Fitted) -> Recipe:
 
 
 def test_the_training_is_as_long_as_the_time_and_the_rate_comes_down(train: Train) -> None:
-    outcome = train("run", seconds=50)
-    assert 44 <= outcome.computer.now <= 50
+    outcome = train("run", seconds=19)
+    assert 16 <= outcome.computer.now <= 19
     assert outcome.fitted.planned_steps == outcome.computer.steps
     assert outcome.computer.steps % STEPS_PER_EPOCH  # the last epoch is short
     rates = [rate for (rate,) in outcome.of("step", "learning_rate")]
-    assert max(rates) == pytest.approx(RECIPE.optimizer.learning_rate, rel=0.05)
+    assert max(rates) == pytest.approx(RECIPE.optimizer.learning_rate, rel=0.1)
     assert rates[-1] == pytest.approx(0.0, abs=1e-6)  # that of the step after the last
     # Every epoch was validated, the short one too.
     epochs = outcome.of("epoch", "epoch", "step", "validation_loss")
@@ -145,48 +147,46 @@ def test_the_training_is_as_long_as_the_time_and_the_rate_comes_down(train: Trai
 
 
 def test_it_is_repeated_to_the_bit_by_its_plans_at_another_speed(train: Train) -> None:
-    slows = Computer(lambda step: 1.0 if step < 15 else 2.0)
-    timed = train("run", seconds=60, computer=slows)
+    slows = Computer(lambda step: 1.0 if step < 8 else 2.0)
+    timed = train("run", seconds=25, computer=slows)
     assert len(timed.fitted.plans) > 2
     repeated = train("again", repeat(timed.fitted), computer=Computer(lambda step: 7.0))
     repeated.assert_same_bits(timed)
     assert repeated.fitted.epochs == timed.fitted.epochs
 
 
-@pytest.mark.parametrize("at", [1, 7, 12, 20])
-def test_resumed_it_goes_on_with_what_is_left_and_ends_in_the_same_bits(
-    train: Train, tmp_path: Path, at: int
+def test_resumed_it_goes_on_with_its_plans_and_what_is_left_of_the_time(
+    train: Train, tmp_path: Path
 ) -> None:
     computer = Computer()
-
-    def copy(step: int) -> None:
-        if step == at:
-            shutil.copytree(tmp_path / "run", tmp_path / "copy")
-
-    computer.act = copy
-    whole = train("run", seconds=50, computer=computer)
-    resumed = train("copy", seconds=50)
-    assert resumed.computer.steps == whole.computer.steps - (at - 1)
-    resumed.assert_same_bits(whole)
-    assert resumed.fitted == whole.fitted
+    computer.act = lambda step: (
+        shutil.copytree(tmp_path / "run", tmp_path / "copy") if step == 12 else None
+    )
+    whole = train("run", seconds=20, computer=computer, kept=True)
+    resumed = train("copy", seconds=20, kept=True)
+    assert 5 <= resumed.computer.steps <= 9  # of 20 seconds, 11 steps and 3 validations are used
+    kept = [plan for plan in whole.fitted.plans if plan[0] <= 11]
+    assert list(resumed.fitted.plans[: len(kept)]) == kept
+    # The stop left no trace but in the plans: a training that follows them ends in the same bits.
+    train("again", repeat(resumed.fitted)).assert_same_bits(resumed)
 
 
 def test_a_repetition_is_resumed_in_the_same_bits(train: Train, tmp_path: Path) -> None:
-    slows = Computer(lambda step: 1.0 if step < 15 else 2.0)
-    recipe = repeat(train("run", seconds=60, computer=slows).fitted)
+    slows = Computer(lambda step: 1.0 if step < 8 else 2.0)
+    recipe = repeat(train("run", seconds=25, computer=slows).fitted)
     computer = Computer()
     computer.act = lambda step: (
-        shutil.copytree(tmp_path / "again", tmp_path / "copy") if step == 22 else None
+        shutil.copytree(tmp_path / "again", tmp_path / "copy") if step == 12 else None
     )
-    whole = train("again", recipe, computer=computer)
-    train("copy", recipe).assert_same_bits(whole)
+    whole = train("again", recipe, computer=computer, kept=True)
+    train("copy", recipe, kept=True).assert_same_bits(whole)
 
 
 def test_steps_alone_stretch_the_schedule_and_may_end_within_an_epoch(train: Train) -> None:
     whole = train("whole", RECIPE)
     same = train("same", RECIPE.overridden(["training.steps=9", "training.epochs=70"]))
-    assert same.of("step", "step", "learning_rate") == pytest.approx(
-        whole.of("step", "step", "learning_rate")
+    np.testing.assert_allclose(
+        same.of("step", "step", "learning_rate"), whole.of("step", "step", "learning_rate"), 1e-4
     )
     short = train("short", RECIPE.overridden(["training.steps=7"]))
     assert short.computer.steps == 7
@@ -195,7 +195,7 @@ def test_steps_alone_stretch_the_schedule_and_may_end_within_an_epoch(train: Tra
 
 
 def test_looking_at_how_long_an_evaluation_takes_changes_no_bit(train: Train) -> None:
-    timed = train("timed", seconds=500, most_epochs=3)  # the time for many more
+    timed = train("timed", seconds=200, most_epochs=3)  # the time for many more
     plain = train("plain", RECIPE.overridden(["training.steps=9"]))
     timed.assert_same_bits(plain)
     assert timed.computer.steps == 9
@@ -210,8 +210,8 @@ def test_with_early_stopping_the_best_weights_are_kept_and_it_ends_early(train: 
 
 
 def test_a_batch_in_parts_counts_as_one_step(train: Train) -> None:
-    outcome = train("run", seconds=50, portions=Portions(training=6, evaluation=7))
-    assert 40 <= outcome.computer.now <= 50
+    outcome = train("run", seconds=20, portions=Portions(training=6, evaluation=7))
+    assert 16 <= outcome.computer.now <= 20
     assert outcome.fitted.planned_steps == outcome.computer.steps
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tenfold.training.pace import Pace
@@ -117,6 +117,7 @@ def test_a_steady_computer_uses_the_budget_in_full_and_plans_once(
 
 @settings(max_examples=60, deadline=None)
 @given(budgets, shares, st.floats(0.1, 4.0), st.floats(0.2, 0.8))
+@example(20.0, 1 / 256, 3.0, 0.75)  # where the last plan is for a single step
 def test_a_computer_whose_speed_changes_midway_still_ends_in_time(
     budget: float, share: float, factor: float, when: float
 ) -> None:

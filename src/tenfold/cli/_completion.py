@@ -188,7 +188,9 @@ _VALUES: dict[str, Callable[[str], Iterator[Candidate]]] = {
     "DIR": _folders,
     "PLACE": _folders,
     # Of these there is nothing to choose from.
-    **dict.fromkeys(("N", "K", "SIZE", "SECONDS", "MS", "INTERVAL", "HOST", "NAME"), _nothing),
+    **dict.fromkeys(
+        ("N", "K", "SIZE", "TIME", "SECONDS", "MS", "INTERVAL", "HOST", "NAME"), _nothing
+    ),
 }
 
 

@@ -45,7 +45,7 @@ class TimeBudget:
     record: Record = lambda facts: None
     phases: Phases | None = None
     _used_before: float = 0.0
-    _began: float = field(default_factory=time.perf_counter)
+    _began: float = field(default_factory=lambda: time.perf_counter())
 
     @property
     def used(self) -> float:

@@ -39,6 +39,9 @@ _LATE = (0.01, 0.05)
 _EARLY = (0.02, 0.15)
 """The plan is revised where it would end so much off the aim: as a share of the budget, or of what
 is left, whichever is more. Being late counts for more than being early."""
+_GRACE = 0.04
+"""Share of the budget that a last step may take beyond the aim, rather than that it is left out and
+the schedule cut off; `_MARGIN` bears half of it."""
 _LEAST_STEPS = 10
 """Fewer than these are no training."""
 _FINISHING_AS_BUILDING = 1.5
@@ -284,7 +287,8 @@ class Planner:
         late = self._forecast(step, self.steps - step) - left
         bounds = _LATE if late > 0 else _EARLY
         if abs(late) > max(bounds[0] * self._budget, bounds[1] * left):
-            self._plan(step, self._most_that_fit(step))
+            last = self._forecast(step, 1) <= left + _GRACE * self._budget
+            self._plan(step, max(self._most_that_fit(step), int(last)))
 
     def _plan(self, step: int, left: int) -> None:
         if left == 0:
