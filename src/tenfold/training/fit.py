@@ -21,6 +21,7 @@ from tenfold.training.loop import Feed, Loop
 from tenfold.training.pace import Plan
 from tenfold.training.pacing import FollowPlans, KeepTime, TimeBudget, evaluation_seconds
 from tenfold.training.phases import Phase, has_phases, phase_at
+from tenfold.training.picture_losses import PictureLosses
 from tenfold.training.portions import Portions
 from tenfold.training.selection import Selection
 from tenfold.training.step import Step, accumulating_step, whole_step
@@ -164,8 +165,8 @@ def fit(
         pacing = FollowPlans(recipe)
     own += [pacing] if pacing else []
     if order.selects:
-        trainee.keep_losses(recipe.training.batch_size)
-        own.append(Selection(order, recipe.training.noise))
+        trainee.picture_losses = PictureLosses(recipe.training.batch_size)
+        own.append(Selection(order, trainee.picture_losses, recipe.training.noise))
 
     @cache
     def step_of(phase: Phase) -> Step:

@@ -152,15 +152,19 @@ def _largest(sizes: Sequence[int], measure: Callable[[int], int], usable: int) -
         measure: the peak memory at a size, in bytes.
         usable: bytes.
     """
-    before = resident()
+    # The first time, graphs are built and kernels chosen, for which no further picture pays.
+    before = measure(sizes[0])
     least = peak = measure(sizes[0])
-    for size, following in zip(sizes, [*sizes[1:], None], strict=True):
-        if size != sizes[0]:
-            before, peak = peak, measure(size)
-        # Memory grows at most in proportion: twice the pictures add twice what these added.
-        if following is None or peak + 2 * max(peak - before, 0) > usable:
-            return size, least
-    raise AssertionError
+    fits = sizes[0]
+    for size in sizes[1:]:
+        # Memory grows in proportion, or nearly: twice the pictures add twice what these added.
+        if peak + 2 * max(peak - before, 0) > usable:
+            break
+        before, peak = peak, measure(size)
+        if peak > usable:
+            break
+        fits = size
+    return fits, least
 
 
 def _at_most(network: keras.Model, dataset: Dataset, batch: int) -> int:

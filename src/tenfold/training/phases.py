@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 from numpy.typing import NDArray
 
 from tenfold.models import STEM
@@ -35,9 +35,9 @@ class Phase:
         """The pictures, float32 (N, S, S, C), at the phase's size."""
         if self.size is None or self.size == pictures.shape[1]:
             return pictures
-        weights = tf.constant(_area_weights(pictures.shape[1], self.size))
-        # Rows, then columns: two small products, where tf.image.resize gathers pixel by pixel.
-        return tf.einsum("ir,jc,nrck->nijk", weights, weights, pictures, optimize="greedy")
+        weights = _area_weights(pictures.shape[1], self.size)
+        # Rows, then columns: two small products, where resizing gathers pixel by pixel.
+        return ops.einsum("jc,nick->nijk", weights, ops.einsum("ir,nrck->nick", weights, pictures))
 
 
 WHOLE = Phase()

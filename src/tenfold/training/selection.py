@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.data.pipeline import TrainingOrder
+from tenfold.training.picture_losses import PictureLosses
 from tenfold.training.snapshot import Arrays, Numbers
 
 _UNSEEN = np.float32(np.inf)
@@ -30,12 +31,14 @@ class Selection(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
 
     Args:
         order: whose pictures are chosen.
+        latest: the losses of a batch, where its step notes them.
         noise: see above; 0: the largest losses alone.
     """
 
-    def __init__(self, order: TrainingOrder, noise: float) -> None:
+    def __init__(self, order: TrainingOrder, latest: PictureLosses, noise: float) -> None:
         super().__init__()
         self._order = order
+        self._latest = latest
         self._noise = noise
         self._losses = np.full(order.count, _UNSEEN, np.float32)
         self._epoch = -1
@@ -52,7 +55,7 @@ class Selection(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
         """Note the losses of a batch."""
         step = self._epoch * self._order.steps_per_epoch + batch
         positions = self._order.positions(step)
-        self._losses[positions] = self.model.noted_losses(len(positions))
+        self._losses[positions] = self._latest.latest(len(positions))
 
     def _chosen(self, epoch: int) -> NDArray[np.int64] | None:
         if epoch < self._order.whole_epochs:

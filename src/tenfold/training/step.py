@@ -89,7 +89,8 @@ def _gradients(trainee: Trainee, phase: Phase) -> Callable[..., list[Any]]:
             part = loss * share
         loss_so_far.update_state(loss, sample_weight=tf.shape(pictures)[0])
         accuracy.update_state(labels, predicted)
-        trainee.note_losses(labels, predicted, done)
+        if trainee.picture_losses is not None:
+            trainee.picture_losses.note(labels, predicted, done)
         found = iter(tape.gradient(part, [variable.value for variable in trained]))
         return [
             next(found) if phase.trains(variable.path) else tf.zeros(variable.shape, variable.dtype)

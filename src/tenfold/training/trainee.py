@@ -6,13 +6,13 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
 from tenfold.models.forward import forward_function
 from tenfold.recipe import Recipe
 from tenfold.training.optimizers import build_optimizer
+from tenfold.training.picture_losses import PictureLosses
 
 
 class Trainee(keras.Model):  # type: ignore[misc]  # Keras ships no types
@@ -44,7 +44,8 @@ class Trainee(keras.Model):  # type: ignore[misc]  # Keras ships no types
             jit_compile=False,  # XLA's CPU convolutions took twice the time of oneDNN's
         )
 
-        self._noted: Any = None
+        self.picture_losses: PictureLosses | None = None
+        """Where steps are to note them; None: nowhere."""
 
         # In a function, because Keras would count an attribute as one more metric.
         def running() -> tuple[keras.metrics.Metric, ...]:
@@ -58,27 +59,6 @@ class Trainee(keras.Model):  # type: ignore[misc]  # Keras ships no types
     def running_metrics(self) -> tuple[keras.metrics.Metric, ...]:
         """Loss and accuracy over what was trained, or evaluated, since they were last reset."""
         return self._running()
-
-    def keep_losses(self, most: int) -> None:
-        """From here on, keep the loss of each picture of the latest batch, of so many at most."""
-        self._noted = tf.Variable(tf.zeros(most), trainable=False, name="noted_losses")
-
-    def note_losses(self, labels: Any, logits: Any, done: Any) -> None:
-        """Within a step: take note of the losses of pictures, where they are kept.
-
-        Args:
-            labels: one-hot, float32 (N, classes).
-            logits: float32 (N, classes).
-            done: pictures of the batch before these, int32 scalar.
-        """
-        if self._noted is not None:
-            losses = tf.nn.softmax_cross_entropy_with_logits(labels, logits)
-            self._noted[done : done + tf.shape(losses)[0]].assign(losses)
-
-    def noted_losses(self, count: int) -> NDArray[np.float32]:
-        """The losses of the latest batch, float32 (count,), without label smoothing."""
-        losses: NDArray[np.float32] = self._noted[:count].numpy()
-        return losses
 
     def reset_running(self) -> None:
         """Set `running_metrics` to nothing; Keras's own way forgets them before the first step."""
