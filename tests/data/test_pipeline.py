@@ -52,6 +52,42 @@ def identities(batches: list[tuple[Any, Any]]) -> list[int]:
     return [int(picture[0, 0, 0]) for pictures, _ in batches for picture in pictures]
 
 
+@given(counts, batch_sizes, seeds, st.floats(0.01, 1), st.integers(1, 4), st.booleans())
+def test_epochs_of_a_share_take_all_pictures_in_turn(
+    count: int, batch_size: int, seed: int, share: float, rounds: int, shuffle: bool
+) -> None:
+    order = TrainingOrder(count, batch_size, seed, shuffle, share, whole_epochs=10**6)
+    needed = -(-rounds * count // order.pictures_per_epoch)
+    steps = range(needed * order.steps_per_epoch)
+    seen = np.concatenate([order.positions(step) for step in steps])
+    assert len(seen) == needed * order.pictures_per_epoch == order.pictures(len(steps))
+    for number in range(rounds):
+        in_turn = seen[number * count : (number + 1) * count]
+        assert sorted(in_turn) == list(range(count))
+        if not shuffle:
+            assert in_turn.tolist() == list(range(count))
+
+
+@given(counts, batch_sizes, seeds, st.data())
+def test_an_epoch_that_is_chosen_for_holds_what_was_chosen(
+    count: int, batch_size: int, seed: int, data: st.DataObject
+) -> None:
+    order = TrainingOrder(count, batch_size, seed, share=0.4, whole_epochs=2)
+    every = st.permutations(range(count))
+    chosen = np.array(data.draw(every)[: order.pictures_per_epoch])
+    order.choose(5, chosen)
+    first = 5 * order.steps_per_epoch
+    seen = [order.positions(first + step) for step in range(order.steps_per_epoch)]
+    assert sorted(np.concatenate(seen)) == sorted(chosen)
+
+
+def test_each_round_mirrors_what_the_one_before_did_not() -> None:
+    order = TrainingOrder(count=10, batch_size=5, seed=1, share=0.5, whole_epochs=4)
+    assert [int(order.round_of(epoch)) for epoch in range(7)] == [0, 0, 1, 1, 2, 3, 4]
+    assert [int(order.round_of(np.int64(epoch))) for epoch in range(3)] == [0, 0, 1]
+    assert TrainingOrder(10, 5, 1).round_of(3) == 3
+
+
 @given(counts, batch_sizes, seeds, st.integers(0, 3), st.booleans())
 def test_each_epoch_holds_each_position_once(
     count: int, batch_size: int, seed: int, epoch: int, shuffle: bool

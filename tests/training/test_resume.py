@@ -215,6 +215,16 @@ OTHERS = [
     pytest.param("digits", "bf16", (), None, id="adamw in bf16"),
     pytest.param("lab-2", "float32", ("optimizer.name=sgd", "augmentation.mixup=0.4"), None),
     pytest.param("lab-2", "float32", (), Portions(training=6, evaluation=7), id="in parts"),
+    pytest.param(
+        "lab-2",
+        "float32",
+        (
+            *("training.share=0.9", "training.whole_epochs=1", "optimizer.name=muon-sgd"),
+            *("training.small_size=4", "training.small_share=0.5"),
+        ),
+        None,
+        id="the hardest, smaller ones first",
+    ),
 ]
 
 
