@@ -338,14 +338,16 @@ def test_a_parquet_column_of_long_values_of_a_fixed_length_is_refused(tmp_path):
 
 @pytest.mark.parametrize("options", [
     {}, {"compression": "none"}, {"use_dictionary": False}, {"row_group_size": 2},
-    {"data_page_version": "2.0", "compression": "zstd"}, {"data_page_size": 10, "write_batch_size": 2},
+    {"data_page_version": "2.0", "compression": "zstd"},
+    {"data_page_size": 10, "write_batch_size": 2},
 ])  # fmt: skip
 def test_every_page_of_the_parquet_columns_that_are_read_is_looked_at(tmp_path, options):
     """By what pyarrow itself says of them; nested columns beside them are nobody's business."""
     rows = 7
     columns = {
         "path": ["a", "b", None, "d", "a", "", "g"], "more": [{"path": "x", "all": [1, 2]}] * rows,
-        "label": list(range(rows)), "deep": [[{"label": [[1]], "b": 2}]] * rows, "split": ["val"] * rows,
+        "label": list(range(rows)), "deep": [[{"label": [[1]], "b": 2}]] * rows,
+        "split": ["val"] * rows,
     }  # fmt: skip
     path = parquet(tmp_path / "t.parquet", columns, **options)
     found = _parquet.check(path, ("path", "label", "split"))

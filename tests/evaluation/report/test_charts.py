@@ -68,8 +68,8 @@ def test_values_that_are_not_finite_break_the_curve() -> None:
 
 @pytest.mark.parametrize(
     ("values", "percent"),
-    [((1e308, -1e308), False), ((5e-324, 1e-310), False), ((1e100, 1.0), False), ((2.0, -0.1), True),
-     ((math.inf, math.nan), True)],
+    [((1e308, -1e308), False), ((5e-324, 1e-310), False), ((1e100, 1.0), False),
+     ((2.0, -0.1), True), ((math.inf, math.nan), True)],
 )  # fmt: skip
 def test_values_without_a_place_on_any_scale_leave_a_gap(
     values: tuple[float, float], percent: bool

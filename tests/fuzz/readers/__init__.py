@@ -16,20 +16,11 @@ from . import (
     tables,
 )
 
+_MODULES = (
+    archives, cifar, pictures, tables, recipes, runs, checkpoints, models, exports, requests
+)  # fmt: skip
+
 READERS: dict[str, Reader] = {
-    reader.name: reader
-    for module in (
-        archives,
-        cifar,
-        pictures,
-        tables,
-        recipes,
-        runs,
-        checkpoints,
-        models,
-        exports,
-        requests,
-    )  # fmt: skip
-    for reader in module.READERS
+    reader.name: reader for module in _MODULES for reader in module.READERS
 }
 """By name, in the order of the table."""

@@ -112,9 +112,8 @@ def _mutate(rng: Random, seeds: Sequence[File]) -> File:
                     ("content-length", "content-encoding", "host", "x-request-id", "expect")
                 )
                 text = rng.choice((*TEXTS, "gzip", "identity", "0", "999999999999"))
-                if (
-                    name != "content-length" or text.isascii() and text.isdecimal()
-                ):  # else the parser refuses it
+                # A length that is no number is refused by the parser before.
+                if name != "content-length" or (text.isascii() and text.isdecimal()):
                     head.setdefault("headers", []).append([name, text])
             case 4:
                 header = rng.choice(_HEADERS).encode("utf-8", "surrogateescape")
