@@ -2,10 +2,11 @@
 
     python tests/faults/kill.py --kills 200 > kill.log
     python tests/fuzz/run.py --inputs 500000 > fuzz.log
-    python benchmarks/promises.py kill.log fuzz.log
+    python -m pytest -q tests/faults > faults.log
+    python benchmarks/promises.py kill.log fuzz.log faults.log
     python benchmarks/readme.py
 
-Takes the figures out of what those two commands printed, and out of the results of `checkpoint.py`,
+Takes the figures out of what those commands printed, and out of the results of `checkpoint.py`,
 `memory.py` and `serve_soak.py`. A row of which nothing was measured is left out.
 """
 
@@ -28,10 +29,13 @@ _FUZZ = re.compile(
 )
 
 
+_FAULTS = re.compile(r"^(\d+) passed(?:, \d+ skipped)? in ", re.MULTILINE)
+
+
 def main() -> None:
     """Keep what the logs say, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("logs", nargs="*", type=Path, help="what kill.py and run.py printed")
+    parser.add_argument("logs", nargs="*", type=Path, help="what those commands printed")
     for path in parser.parse_args().logs:
         keep(path.read_text(encoding="utf-8"))
     path = report.FOLDER / "promises.md"
@@ -43,7 +47,7 @@ def keep(log: str) -> None:
     """Save the figures of one log as a benchmark does.
 
     Raises:
-        SystemExit: it is the log of neither command, or of one that did not come to its end.
+        SystemExit: it is the log of none of the commands, or of one that did not come to its end.
     """
     command = list(sys.argv)
     if found := _KILLS.search(log):
@@ -58,8 +62,13 @@ def keep(log: str) -> None:
         measured = {n: int(value.replace(",", "")) for n, value in zip(names, found.groups())}  # noqa: B905
         sys.argv = ["tests/fuzz/run.py", "--inputs", str(round(measured["inputs"], -3))]
         report.save("fuzz", log[log.index("| reader") : found.end()] + "\n", measured)
+    elif found := _FAULTS.search(log):
+        sys.argv = ["-m", "pytest", "-q", "tests/faults"]
+        table = (report.ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+        faults = sum(line.startswith("| ") for line in table.splitlines()) - 1
+        report.save("faults", found[0] + "\n", {"tests": int(found[1]), "faults": faults})
     else:
-        sys.exit("this is not what kill.py or run.py print at their end")
+        sys.exit("this is not what kill.py, run.py or pytest print at a good end")
     sys.argv = command
 
 
@@ -89,6 +98,10 @@ def _memory(measured: Mapping[str, Any]) -> str:
     return f"of {measured['budget'] / 1e6:,.0f} MB: " + ", ".join(peaks)
 
 
+def _faults(measured: Mapping[str, Any]) -> str:
+    return f"{measured['tests']} tests pass; docs/faults.md has {measured['faults']} faults"
+
+
 def _fuzz(measured: Mapping[str, Any]) -> str:
     return (
         f"{measured['defects']} defects in {measured['inputs']:,} inputs; the slowest took "
@@ -107,6 +120,7 @@ _ROWS: tuple[tuple[str, str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("kill", "A training that is killed goes on, and ends in the same bits", _kill),
     ("checkpoint", "What it needs for that costs little", _checkpoint),
     ("memory", "A training keeps to its memory budget", _memory),
+    ("faults", "A full disk, a lost folder, a signal or a broken loss cost one line", _faults),
     ("fuzz", "A damaged file is read or refused in one line, in bounded time and memory", _fuzz),
     ("serve_soak", "The server does not grow, and answers with no 5xx but 503", _serve_soak),
 )

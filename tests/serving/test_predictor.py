@@ -281,6 +281,51 @@ def test_a_model_that_fails_while_it_computes_says_so_in_one_line(
         predictor.predict(pixels_of(6, 1))
 
 
+@pytest.mark.parametrize(
+    ("kind", "inputs", "attributes"),
+    [
+        ("Conv", [(1, 6, 9, 7), (4, 3, 3, 2)], {"group": 2, "strides": [2, 1]}),
+        ("Conv", [(1, 2, 9, 9), (5, 2, 3, 3)], {"dilations": [2, 3]}),
+        ("Conv", [(1, 2, 9, 9), (5, 2, 3, 3)], {"pads": [1, 0, 2, 1]}),
+        ("MaxPool", [(1, 2, 9, 8)], {"kernel_shape": [3, 2], "pads": [1, 0, 1, 1]}),
+        ("AveragePool", [(1, 2, 9, 8)], {"kernel_shape": [2, 3]}),
+        ("GlobalAveragePool", [(1, 5, 4, 3)], {}),
+        ("Gemm", [(1, 4), (6, 4)], {"transB": 1}),
+        ("Gemm", [(1, 4), (4, 6), (6,)], {}),
+        ("Concat", [(1, 2, 3), (1, 5, 3), (1, 1, 3)], {"axis": 1}),
+        ("Transpose", [(1, 2, 3)], {"perm": [2, 0, 1]}),
+        ("Transpose", [(1, 2, 3)], {}),
+        ("Flatten", [(2, 3, 4, 5)], {"axis": 2}),
+        ("Add", [(1, 3, 1, 5), (4, 1)], {}),
+        ("Clip", [(1, 3)], {}),
+    ],
+)  # fmt: skip
+def test_shapes_are_those_that_onnx_infers(
+    kind: str, inputs: list[tuple[int, ...]], attributes: dict[str, Any]
+) -> None:
+    names = [f"x{place}" for place in range(len(inputs))]
+    node = helper.make_node(kind, names, ["y"], **attributes)
+    tensors = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in zip(names, inputs, strict=True)
+    ]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    inferred = onnx.shape_inference.infer_shapes(
+        helper.make_model(
+            helper.make_graph([node], "g", tensors, [output]),
+            opset_imports=[helper.make_opsetid("", 17)],
+        ),
+        strict_mode=True,
+    )
+    expected = [side.dim_value for side in inferred.graph.output[0].type.tensor_type.shape.dim]
+    read = onnx_cost._Node.read(memoryview(node.SerializeToString()))
+    assert list(read.result(inputs)[0]) == expected
+
+
+def test_every_operator_has_a_rule() -> None:
+    assert set(onnx_cost._RULES) == onnx_file.OPERATORS
+
+
 def test_the_cost_is_that_of_the_layers(model: onnx.ModelProto) -> None:
     """Network 1 for pictures of 6x6, by hand."""
     picture, planes, half = 6 * 6 * 3, 6 * 6 * 32, 3 * 3 * 32

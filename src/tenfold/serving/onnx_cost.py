@@ -166,6 +166,16 @@ def _broadcast(shapes: Sequence[Shape], attributes: Attributes) -> tuple[Shape, 
     return shape, math.prod(shape)
 
 
+def _concat(shapes: Sequence[Shape], attributes: Attributes) -> tuple[Shape, int]:
+    (axis,) = attributes["axis"]
+    others = {(*shape[:axis], *shape[axis:][1:]) for shape in shapes}
+    if axis < 0 or len(others) != 1:
+        raise ValueError("sides that differ")
+    first = shapes[0]
+    shape = (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])
+    return shape, math.prod(shape)
+
+
 def _transpose(shapes: Sequence[Shape], attributes: Attributes) -> tuple[Shape, int]:
     order = attributes.get("perm", list(range(len(shapes[0])))[::-1])
     if sorted(order) != list(range(len(shapes[0]))):
@@ -231,11 +241,13 @@ def _windows(sides: Sequence[int], kernel: Sequence[int], attributes: Attributes
 _Rule = Callable[[Sequence[Shape], Attributes], tuple[Shape, int]]
 _RULES: Mapping[str, _Rule] = {
     **dict.fromkeys(
-        ("BatchNormalization", "Identity", "Relu", "Selu", "Sigmoid", "Softmax", "Tanh"), _same
+        ("BatchNormalization", "Clip", "Identity", "Relu", "Selu", "Sigmoid", "Softmax", "Tanh"),
+        _same,
     ),
     **dict.fromkeys(("Add", "Div", "Mul"), _broadcast),
     **dict.fromkeys(("AveragePool", "MaxPool"), _pool),
     "Cast": _cast,
+    "Concat": _concat,
     "Conv": _conv,
     "Flatten": _flatten,
     "Gemm": _gemm,

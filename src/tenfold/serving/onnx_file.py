@@ -20,6 +20,8 @@ OPERATORS: Final = frozenset(
         "AveragePool",
         "BatchNormalization",
         "Cast",
+        "Clip",
+        "Concat",
         "Conv",
         "Div",
         "Flatten",

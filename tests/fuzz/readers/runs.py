@@ -136,4 +136,4 @@ def _read_run(folder: Path) -> None:
         Run(folder / "run").saved_model()
 
 
-READERS = (Reader("run folder", _seeds, _mutate, _read, 3, _prepare),)
+READERS = (Reader("run folder", _seeds, _mutate, _read, 1, _prepare),)
