@@ -93,7 +93,8 @@ def read_file(path: Path, most: int) -> bytes:
     """
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(most + 1) if size <= most else b""
+        # Not so many as may be: Python takes memory for them before it reads.
+        content = file.read(size + 1) if size <= most else b""
     if max(size, len(content)) > most:
         raise OSError(errno.EINVAL, f"it is larger than {_in_words(most)}", str(path))
     return content
