@@ -146,51 +146,60 @@ def _mutate(rng: Random, seeds: Sequence[File]) -> File:
 
 def _read(file: File, _: Path) -> None:
     line, _, body = file.content.partition(b"\n")
-    head = json.loads(line)
+    try:
+        head = json.loads(line)
+        scope, messages = _scope(head), _messages(head, body)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise TenfoldError("its first line does not say what is asked") from None
     app, runner = _server()
-    status, answer = runner.run(_ask(app, head, body))
+    status, answer = runner.run(_ask(app, scope, messages))
     if head.get("gone") and not status:
         return
     assert 200 <= status < 500, (status, answer)
-    if b"Traceback" in answer:
-        raise AssertionError(answer)
-    if status >= 400 and head.get("method", "POST") != "HEAD":
+    assert b"Traceback" not in answer, answer
+    if status >= 400 and scope["method"] != "HEAD":
         problem = json.loads(answer)
         assert problem["status"] == status
         raise TenfoldError(problem["detail"])
 
 
-async def _ask(app: Any, head: dict[str, Any], body: bytes) -> tuple[int, bytes]:
-    """The status, 0 where there was none, and the body of the answer."""
-    chunks = []
+def _scope(head: dict[str, Any]) -> dict[str, Any]:
+    """As ASGI has it, of what the server's parser lets through."""
+    path = head.get("path", "/v1/predict")
+    headers = [["host", "localhost"], ["content-type", head["type"]], *head.get("headers", [])]
+    return {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": "",
+        "method": str(head.get("method", "POST")), "path": path, "raw_path": path.encode(),
+        "query_string": head.get("query", "").encode(), "client": ("127.0.0.1", 9), "server": ("127.0.0.1", 8000),
+        "headers": [(name.encode(), value.encode("utf-8", "surrogatepass")) for name, value in headers],
+    }  # fmt: skip
+
+
+def _messages(head: dict[str, Any], body: bytes) -> list[dict[str, Any]]:
+    """The body in pieces; the last is missing where the client is gone."""
+    messages = []
     for size in head.get("chunks", []):
-        chunks.append(body[:size])
+        messages.append({"type": "http.request", "body": body[:size], "more_body": True})
         body = body[size:]
-    messages = [{"type": "http.request", "body": one, "more_body": True} for one in chunks]
     if not head.get("gone"):
         messages.append({"type": "http.request", "body": body, "more_body": False})
+    return messages
+
+
+async def _ask(
+    app: Any, scope: dict[str, Any], messages: list[dict[str, Any]]
+) -> tuple[int, bytes]:
+    """The status, 0 where there was none, and the body of the answer."""
     waiting = iter(messages)
+    sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         return next(waiting, {"type": "http.disconnect"})
 
-    sent: list[dict[str, Any]] = []
-
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    path = head.get("path", "/v1/predict")
-    headers = [["host", "localhost"], ["content-type", head["type"]], *head.get("headers", [])]
-    await app(
-        {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": "",
-            "method": head.get("method", "POST"), "path": path, "raw_path": path.encode(),
-            "query_string": head.get("query", "").encode(), "client": ("127.0.0.1", 9), "server": ("127.0.0.1", 8000),
-            "headers": [(name.encode(), value.encode("utf-8", "surrogatepass")) for name, value in headers],
-        },
-        receive,
-        send,
-    )  # fmt: skip
+    await app(scope, receive, send)
     statuses = [message["status"] for message in sent if message["type"] == "http.response.start"]
     content = b"".join(message.get("body", b"") for message in sent)
     return (statuses[0] if statuses else 0), content
