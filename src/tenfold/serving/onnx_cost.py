@@ -241,7 +241,17 @@ def _windows(sides: Sequence[int], kernel: Sequence[int], attributes: Attributes
 _Rule = Callable[[Sequence[Shape], Attributes], tuple[Shape, int]]
 _RULES: Mapping[str, _Rule] = {
     **dict.fromkeys(
-        ("BatchNormalization", "Clip", "Identity", "Relu", "Selu", "Sigmoid", "Softmax", "Tanh"),
+        (
+            "BatchNormalization",
+            "Clip",
+            "HardSwish",
+            "Identity",
+            "Relu",
+            "Selu",
+            "Sigmoid",
+            "Softmax",
+            "Tanh",
+        ),
         _same,
     ),
     **dict.fromkeys(("Add", "Div", "Mul"), _broadcast),
@@ -252,5 +262,6 @@ _RULES: Mapping[str, _Rule] = {
     "Flatten": _flatten,
     "Gemm": _gemm,
     "GlobalAveragePool": _global_pool,
+    "GlobalMaxPool": _global_pool,
     "Transpose": _transpose,
 }

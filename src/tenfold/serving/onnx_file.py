@@ -27,6 +27,8 @@ OPERATORS: Final = frozenset(
         "Flatten",
         "Gemm",
         "GlobalAveragePool",
+        "GlobalMaxPool",
+        "HardSwish",
         "Identity",
         "MaxPool",
         "Mul",
