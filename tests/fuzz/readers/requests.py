@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -167,6 +168,9 @@ def _scope(head: dict[str, Any]) -> dict[str, Any]:
     """As ASGI has it, of what the server's parser lets through."""
     path = head.get("path", "/v1/predict")
     headers = [["host", "localhost"], ["content-type", head["type"]], *head.get("headers", [])]
+    for name, value in headers:
+        if name == "content-length" and not re.fullmatch(r"[0-9]{1,19}", value):
+            raise ValueError("the parser refuses such a length")
     return {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": "",
         "method": str(head.get("method", "POST")), "path": path, "raw_path": path.encode(),
