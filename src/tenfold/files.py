@@ -11,6 +11,7 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -60,26 +61,41 @@ def translate_output_errors(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {reason}") from error
 
 
-def read_file(path: Path, most: int) -> bytes:
-    """The content of a file that anybody may have put there.
+def open_file(path: Path) -> BufferedReader:
+    """Open for reading a file that anybody may have put there.
 
-    Only a regular file is read: a pipe would wait for a writer, and a device never ends.
+    Only a regular file is opened: a pipe would wait for a writer, and a device never ends.
 
     Args:
         path: the file; a link to one will do.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file; ``strerror`` says which.
+    """
+    # Without O_NONBLOCK, opening a pipe would itself wait.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    file = open(descriptor, "rb")  # noqa: PTH123, SIM115 - a descriptor, for the caller to close
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return file
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """The content of a file that anybody may have put there; see `open_file`.
+
+    Args:
+        path: the file.
         most: the largest size that is accepted, bytes.
 
     Raises:
         OSError: it cannot be read, is no regular file, or is larger; ``strerror`` says which.
     """
-    # Without O_NONBLOCK, opening a pipe would itself wait.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        content = file.read(most + 1) if status.st_size <= most else b""
-    if max(status.st_size, len(content)) > most:
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        # Not so many as may be: Python takes memory for them before it reads.
+        content = file.read(size + 1) if size <= most else b""
+    if max(size, len(content)) > most:
         raise OSError(errno.EINVAL, f"it is larger than {_in_words(most)}", str(path))
     return content
 

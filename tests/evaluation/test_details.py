@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,7 @@ def test_large_pictures_do_not_make_a_large_file(tmp_path: Path) -> None:
         ({"augmented": [{"label": 0, "pictures": ["http://example.org/a.png"]}]}, "pictures"),
         ({"augmented": [{"label": 0, "pictures": ["data:image/svg+xml,<svg/>"]}]}, "pictures"),
         ({"augmented": [{"label": 0, "pictures": ["data:image/png;base64,AA\n"]}]}, "pictures"),
+        ({"mistakes": [{"position": 0, "true": 0, "predicted": 1, "confidence": 1}]}, "no picture"),
         ({"schema": 2}, "schema"),
     ],
 )
@@ -177,4 +179,16 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: str) -> None:
     run = Run(tmp_path)
     run.details_path.write_text(content)
     with pytest.raises(RunError, match=r"details\.json"):
+        load_details(run, classes=4)
+
+
+def test_a_pipe_and_a_file_without_end_are_not_read(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    os.mkfifo(run.details_path)
+    with pytest.raises(RunError, match=r"details\.json: it cannot be read \(it is no regular file"):
+        load_details(run, classes=4)
+    run.details_path.unlink()
+    with run.details_path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(RunError, match="it is larger than 16 MiB"):
         load_details(run, classes=4)

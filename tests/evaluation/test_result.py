@@ -49,6 +49,9 @@ def test_the_file_can_be_read_without_tenfold(tmp_path: Path) -> None:
     [
         ({"schema": 2}, "schema"),
         ({"seconds": "long"}, "seconds"),
+        ({"seconds": float("inf")}, "seconds"),
+        ({"images_per_second": -1.0}, "images_per_second"),
+        ({"peak_memory_bytes": 10**400}, "peak_memory_bytes"),
         ({"test": {}}, r"test\.class_names"),
         ({"precision": "float64"}, "precision"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ import keras
 import pytest
 
 import tenfold
-from tenfold.errors import OutputError, RunError
+from tenfold import files, machine
+from tenfold.errors import OutputError, RecipeError, RunError
 from tenfold.run import Run
 from tenfold.training import checkpoint, keeper
 from tenfold.training.checkpoint import read_checkpoint
@@ -54,14 +56,17 @@ def train(out: Path, *callbacks: keras.callbacks.Callback, **changes: Any) -> Ru
     )
 
 
-def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_last_good_state(
-    tmp_path: Path,
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_training_that_diverges_ends_and_keeps_the_last_good_state(
+    tmp_path: Path, place: int
 ) -> None:
+    """Of the first weights the loss may show nothing: to some processors' ReLU, NaN is 0."""
+
     def spoil(model: Any) -> None:  # as an update by a rate that is too high does
-        weights = model.network.trainable_variables[0]
+        weights = model.network.trainable_variables[place]
         weights.assign(weights * float("nan"))
 
-    with pytest.raises(RunError, match=r"after step 3: the training diverged; lower optimizer"):
+    with pytest.raises(RunError, match=r"after step 2: the training diverged; lower optimizer"):
         train(tmp_path / "run", After(2, spoil))
     kept = list(Run(tmp_path / "run").checkpoints_path.iterdir())
     assert [path.name for path in kept] == ["step-000000001.checkpoint"]
@@ -83,6 +88,46 @@ def test_a_disk_that_is_full_for_a_while_costs_a_checkpoint_and_not_the_training
     [line] = told
     assert "the disk is full" in line
     assert "training goes on" in line
+
+
+@pytest.mark.parametrize("name", ["details.json", "report.html"])
+def test_a_disk_that_is_full_for_the_report_costs_the_report_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    sync, told = files._sync_file, []
+
+    def full(path: Path) -> None:
+        if path.name.startswith(f".{Path(name).stem}."):
+            raise OSError(28, "No space left on device")
+        sync(path)
+
+    monkeypatch.setattr(files, "_sync_file", full)
+    out = tmp_path / "again"
+    run = train(out, warn=told.append)
+    [line] = told
+    assert line.startswith(f"there is no report: cannot write {out / name}: the disk is full")
+    assert line.endswith(f"; then make it with: tenfold runs report {out}")
+    assert run.finished
+    assert run.onnx_path.exists()
+    assert not (out / name).exists()
+    assert [path.name for path in out.iterdir() if path.name[0] == "."] == []
+    monkeypatch.setattr(files, "_sync_file", sync)
+    assert run.report().exists()
+
+
+def test_where_no_memory_is_free_the_training_is_refused_with_the_budget_that_would_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = dataclasses.replace(machine.describe(), memory_available=0)
+    monkeypatch.setattr(machine, "describe", lambda: none)
+    out = tmp_path / "run"
+    with pytest.raises(RecipeError, match=r"does not fit .* even with 8 pictures") as refused:
+        train(out)
+    assert not (out / "metrics.jsonl").exists()  # not a step was trained
+    assert not any(out.glob("checkpoints/*"))
+    needed = machine.parse_memory(str(refused.value).rpartition("--memory ")[2])
+    # What the process has grown by meanwhile is not what this is about.
+    assert train(tmp_path / "again", memory=needed + 100_000_000).finished
 
 
 def test_a_folder_that_is_removed_ends_the_training_and_is_not_made_again(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ HANG = 5.0
 """The most processor time that one input may take, seconds."""
 
 WAIT = 20.0
-"""The longest that one input may take by the clock, seconds: other work may share the machine."""
+"""The longest that one input may take by the clock, seconds, waiting for a core not counted: other
+work may share the machine."""
 
 _ROOT = Path(__file__).parents[2]
 _BATCH = 25_000  # inputs of one job
@@ -167,21 +168,33 @@ class Campaign:
 def _watch(process: subprocess.Popen[bytes], slot: Path) -> tuple[int, int, str]:
     """Wait for the end; the job and input that came last, and ``hang`` where it took too long."""
     watched = psutil.Process(process.pid)
+    seen, waited = (-1, -1), 0.0
     while True:
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
         index, at, began, used = SLOT.unpack_from(slot.read_bytes())
         if process.returncode is not None:
             return index, at, ""
+        if (index, at) != seen:
+            seen, waited = (index, at), _waited(process.pid)
         if not began:
             continue
         with suppress(psutil.NoSuchProcess):
             times = watched.cpu_times()
             used = times.user + times.system - used
-        if used > HANG or time.monotonic() - began > WAIT:
+        lost = _waited(process.pid) - waited
+        if used > HANG or time.monotonic() - began - lost > WAIT:
             process.kill()
             process.wait()
             return index, at, "hang"
+
+
+def _waited(pid: int) -> float:
+    """Seconds that a process was ready and had no core; 0 where the system does not say."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 def _memory_folder() -> str | None:

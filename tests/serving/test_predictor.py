@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from tenfold.errors import RunError
-from tenfold.serving import onnx_file
+from tenfold.serving import onnx_cost, onnx_file
 from tenfold.serving.predictor import Predictor
 
 from .networks import CLASSES, by_keras, model_of, pixels_of
@@ -137,6 +138,28 @@ def with_a_vast_margin(model: onnx.ModelProto) -> None:
     pads.ints[:] = [2**31] * 4
 
 
+def with_a_large_sum(model: onnx.ModelProto) -> None:
+    """Two small weights that are added to a large value, which nothing else needs."""
+    for name, shape in (("row", (1, 20_000)), ("column", (20_000, 1))):
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros(shape, np.float32), name))
+    model.graph.node.append(helper.make_node("Add", ["row", "column"], ["sum"]))
+
+
+def with_a_large_window(model: onnx.ModelProto) -> None:
+    planes = next(node for node in model.graph.node if node.op_type == "Conv").output[0]
+    window = {"kernel_shape": [1000, 1000], "pads": [1000] * 4}
+    model.graph.node.append(helper.make_node("AveragePool", [planes], ["mean"], **window))
+
+
+def with_weights_that_are_not_there(model: onnx.ModelProto) -> None:
+    model.graph.initializer.add(name="more", data_type=TensorProto.FLOAT, dims=[1 << 30])
+
+
+def with_many_parts(model: onnx.ModelProto) -> None:
+    for _ in range(100_001):
+        model.graph.value_info.add()
+
+
 def with_sparse_weights(model: onnx.ModelProto) -> None:
     model.graph.sparse_initializer.add()
 
@@ -191,6 +214,12 @@ def with_a_node_less(model: onnx.ModelProto) -> None:
         (saying("class_names", "["), "Expecting value"),
         (saying("class_names", '["a", "b"]'), "not a graph from pictures of 6x6 to .* 2 classes"),
         (saying("size", "7"), "not a graph from pictures of 7x7"),
+        (saying("size", "9"), "its Gemm does not fit its inputs"),
+        (saying("size", "100000"), "more memory or time than a network does"),
+        (with_a_large_sum, "more memory or time than a network does"),
+        (with_a_large_window, "more memory or time than a network does"),
+        (with_weights_that_are_not_there, "fewer weights than it says"),
+        (with_many_parts, "more parts than any model"),
         (saying("size", "true"), "its pictures have no size"),
         (with_another_input, "made by Tenfold: "),
         (with_two_outputs, "made by Tenfold: "),
@@ -231,6 +260,83 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         Predictor(tmp_path / "gone.onnx")
     with pytest.raises(RunError, match="cannot be read"):
         Predictor(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.onnx")
+    with pytest.raises(RunError, match=r"cannot be read \(it is no regular file\)"):
+        Predictor(tmp_path / "model.onnx")
+
+
+def test_a_model_that_fails_while_it_computes_says_so_in_one_line(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Session:
+        def run(self, *_: object) -> None:
+            raise RuntimeError("no memory\nat line 7")
+
+    predictor = Predictor(path)
+    monkeypatch.setattr(predictor, "_session", Session())
+    with pytest.raises(RunError, match=r"model\.onnx cannot be computed: no memory; export it"):
+        predictor.predict(pixels_of(6, 1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "attributes"),
+    [
+        ("Conv", [(1, 6, 9, 7), (4, 3, 3, 2)], {"group": 2, "strides": [2, 1]}),
+        ("Conv", [(1, 2, 9, 9), (5, 2, 3, 3)], {"dilations": [2, 3]}),
+        ("Conv", [(1, 2, 9, 9), (5, 2, 3, 3)], {"pads": [1, 0, 2, 1]}),
+        ("MaxPool", [(1, 2, 9, 8)], {"kernel_shape": [3, 2], "pads": [1, 0, 1, 1]}),
+        ("AveragePool", [(1, 2, 9, 8)], {"kernel_shape": [2, 3]}),
+        ("GlobalAveragePool", [(1, 5, 4, 3)], {}),
+        ("Gemm", [(1, 4), (6, 4)], {"transB": 1}),
+        ("Gemm", [(1, 4), (4, 6), (6,)], {}),
+        ("Concat", [(1, 2, 3), (1, 5, 3), (1, 1, 3)], {"axis": 1}),
+        ("Transpose", [(1, 2, 3)], {"perm": [2, 0, 1]}),
+        ("Transpose", [(1, 2, 3)], {}),
+        ("Flatten", [(2, 3, 4, 5)], {"axis": 2}),
+        ("Add", [(1, 3, 1, 5), (4, 1)], {}),
+        ("Clip", [(1, 3)], {}),
+    ],
+)  # fmt: skip
+def test_shapes_are_those_that_onnx_infers(
+    kind: str, inputs: list[tuple[int, ...]], attributes: dict[str, Any]
+) -> None:
+    names = [f"x{place}" for place in range(len(inputs))]
+    node = helper.make_node(kind, names, ["y"], **attributes)
+    tensors = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in zip(names, inputs, strict=True)
+    ]
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    inferred = onnx.shape_inference.infer_shapes(
+        helper.make_model(
+            helper.make_graph([node], "g", tensors, [output]),
+            opset_imports=[helper.make_opsetid("", 17)],
+        ),
+        strict_mode=True,
+    )
+    expected = [side.dim_value for side in inferred.graph.output[0].type.tensor_type.shape.dim]
+    read = onnx_cost._Node.read(memoryview(node.SerializeToString()))
+    assert list(read.result(inputs)[0]) == expected
+
+
+def test_every_operator_has_a_rule() -> None:
+    assert set(onnx_cost._RULES) == onnx_file.OPERATORS
+
+
+def test_the_cost_is_that_of_the_layers(model: onnx.ModelProto) -> None:
+    """Network 1 for pictures of 6x6, by hand."""
+    picture, planes, half = 6 * 6 * 3, 6 * 6 * 32, 3 * 3 * 32
+    dense, classes = 64, len(CLASSES)
+    found = onnx_cost.reckon(model.SerializeToString(), 6)
+    # Turned, cast, multiplied and added; convolution and ReLU; pooled and flattened; dense and
+    # ReLU; logits, divided, softmax and named.
+    numbers = 5 * picture + 2 * planes + 2 * half + 2 * dense + 4 * classes
+    assert found.numbers == numbers
+    products = planes * 5 * 5 * 3 + half * dense + dense * classes
+    assert products <= found.work <= products + 5 * numbers
 
 
 @settings(max_examples=100, deadline=None)

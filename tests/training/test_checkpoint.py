@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,32 @@ def test_a_write_that_fails_leaves_what_was_there(
         write_checkpoint(path, Checkpoint(Progress(step=8), EXAMPLE.arrays))
     assert read_checkpoint(path).progress == EXAMPLE.progress
     assert list(tmp_path.iterdir()) == [path]
+
+
+def made_up(path: Path, arrays: list[dict[str, Any]]) -> Path:
+    """A file with a right checksum that nobody wrote."""
+    header = json.dumps({"progress": {}, "arrays": arrays}).encode()
+    content = module._MAGIC + len(header).to_bytes(8, "little") + header
+    path.write_bytes(content + hashlib.sha256(content).digest())
+    return path
+
+
+@pytest.mark.parametrize("shape", [[0, 2**63], [0, 2**64], [0, 2**62, 2**62], [2**31, 0, 2**40]])
+def test_an_array_of_no_numbers_along_axes_beyond_all_bounds_is_refused(
+    tmp_path: Path, shape: list[int]
+) -> None:
+    path = made_up(tmp_path / "c", [{"name": "a", "dtype": "float64", "shape": shape}])
+    with pytest.raises(DamagedCheckpointError, match="an array of no possible size"):
+        read_checkpoint(path)
+
+
+def test_more_arrays_than_any_training_has_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    arrays = [{"name": "", "dtype": "bool", "shape": [0]}] * 120_000
+    with pytest.raises(DamagedCheckpointError, match="it is too short"):
+        read_checkpoint(made_up(tmp_path / "c", arrays))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c")
+    with pytest.raises(OSError, match="it is no regular file"):
+        read_checkpoint(tmp_path / "c")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tenfold.errors import OutputError
+from tenfold.errors import OutputError, RunError
 from tenfold.run import Run
 from tenfold.training import keeper as module
 from tenfold.training.checkpoint import Checkpoint, Progress
@@ -134,7 +134,8 @@ def test_weights_that_are_no_numbers_do_not_replace_good_ones(
     keeper: Keeper, weight: float
 ) -> None:
     keeper.save(at(1))
-    keeper.save(at(2, weight))
+    with pytest.raises(RunError, match=r"after step 2: .*step-000000001\.checkpoint has the last"):
+        keeper.save(at(2, weight))
     assert names(keeper) == ["step-000000001.checkpoint"]
 
 

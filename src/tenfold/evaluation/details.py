@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from tenfold.data.dataset import Split
 from tenfold.errors import RunError
 from tenfold.evaluation.reliability import Reliability, expected_calibration_error
-from tenfold.files import atomic_write_json
+from tenfold.files import atomic_write_json, read_file
 from tenfold.pages import data_uri
 from tenfold.run import Run
 
@@ -97,6 +97,8 @@ class Details:
 
 _ADAPTER = TypeAdapter(Details)
 
+_FILE_BYTES = 16 << 20  # a hundred large pictures
+
 
 def with_pictures(mistakes: Sequence[Mistake], split: Split) -> tuple[Mistake, ...]:
     """The same mistakes with their pictures, read from the split that they were made on."""
@@ -127,7 +129,7 @@ def load_details(run: Run, classes: int) -> Details | None:
         RunError: the file is damaged, or speaks of other classes.
     """
     try:
-        content = run.details_path.read_bytes()
+        content = read_file(run.details_path, _FILE_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -140,6 +142,8 @@ def load_details(run: Run, classes: int) -> Details | None:
         raise _damaged(run, f"{key}: {first['msg']}" if key else first["msg"]) from None
     if any(label >= classes for label in details.labels()):
         raise _damaged(run, f"it speaks of more classes than the run's {classes}")
+    if any(mistake.picture is None for mistake in (*details.mistakes, *details.confused)):
+        raise _damaged(run, "a mistake has no picture")
     return details
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from tenfold.errors import RunError
 from tenfold.evaluation.metrics import Evaluation
 from tenfold.files import atomic_write_json
 from tenfold.run import Run
+
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,12 @@ class Result:
     """
 
     test: Evaluation
-    seconds: float
-    images_per_second: float
-    peak_memory_bytes: int
-    epochs: int
-    steps: int
-    parameters: int
+    seconds: _Amount
+    images_per_second: _Amount
+    peak_memory_bytes: _Count
+    epochs: _Count
+    steps: _Count
+    parameters: _Count
     precision: Literal["float32", "bf16"]
     started: str
     finished: str

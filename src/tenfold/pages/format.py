@@ -21,7 +21,9 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def seconds(duration: float) -> str:
-    """A duration as in 15.6 s, 14 min, 3 h 5 min."""
+    """A duration as in 15.6 s, 14 min, 3 h 5 min; an em dash where it is not a number."""
+    if not math.isfinite(duration):
+        return "—"
     if duration < 59.95:
         return f"{duration:.1f} s"
     minutes = round(duration / 60)

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from tenfold import machine
 from tenfold.errors import RunError
-from tenfold.serving import onnx_file
+from tenfold.files import read_file
+from tenfold.serving import onnx_cost, onnx_file
 from tenfold.serving.export.facts import FORMAT, INPUT, OUTPUT
 
 _BATCH_PIXELS = 2**16
 """Pixels of the pictures that are computed at a time: 64 pictures of 32x32. More are no faster,
 because what lies between two layers should stay in the processor's cache; and memory is bounded."""
+
+_FILE_BYTES = 1 << 30
 
 
 class Predictor:
@@ -48,7 +51,7 @@ class Predictor:
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         self.path = path
         try:
-            content = path.read_bytes()
+            content = read_file(path, _FILE_BYTES)
         except OSError as error:
             raise RunError(
                 f"model {path} cannot be read ({error.strerror}); check the path"
@@ -58,12 +61,16 @@ class Predictor:
             facts = onnx_file.metadata(content)
             self.class_names, self.size = _understand(facts)
             self.facts = MappingProxyType(facts)
+            numbers = onnx_cost.reckon(content, self.size).numbers
+            self._batch = max(
+                1, min(_BATCH_PIXELS // self.size**2, onnx_cost.MOST_NUMBERS // numbers)
+            )
             self._session = _open(content, threads or machine.usable_cores())
             _check_shapes(self._session, self.size, len(self.class_names))
         except ValueError as error:
-            reason = str(error).strip().partition("\n")[0]
             raise RunError(
-                f"model {path} is damaged or was not made by Tenfold: {reason}; export it again"
+                f"model {path} is damaged or was not made by Tenfold: {_first_line(error)}; "
+                "export it again"
             ) from None
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -77,6 +84,7 @@ class Predictor:
 
         Raises:
             ValueError: the pixels have another shape or type.
+            RunError: the model cannot be computed, although it could be loaded.
         """
         size = self.size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (size, size, 3):
@@ -85,11 +93,19 @@ class Predictor:
                 f"Received: {pixels.dtype} of shape {pixels.shape}"
             )
         result = np.empty((len(pixels), len(self.class_names)), np.float32)
-        count = max(1, _BATCH_PIXELS // size**2)
-        for at in range(0, len(pixels), count):
-            batch = np.ascontiguousarray(pixels[at : at + count])
-            result[at : at + count] = self._session.run([OUTPUT], {INPUT: batch})[0]
+        for at in range(0, len(pixels), self._batch):
+            batch = np.ascontiguousarray(pixels[at : at + self._batch])
+            try:
+                result[at : at + self._batch] = self._session.run([OUTPUT], {INPUT: batch})[0]
+            except Exception as error:  # its exceptions have no base class of their own
+                raise RunError(
+                    f"model {self.path} cannot be computed: {_first_line(error)}; export it again"
+                ) from None
         return result
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
 
 
 def _open(content: bytes, threads: int) -> ort.InferenceSession:

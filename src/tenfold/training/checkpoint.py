@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tenfold.files import atomic_path, to_json
+from tenfold.files import atomic_path, open_file, to_json
 
 _MAGIC = b"tenfold checkpoint 1\n"
-_LARGEST_HEADER = 64 * 2**20
+_LARGEST_HEADER = 4 * 2**20  # some 30,000 arrays
 _DIGEST = hashlib.sha256().digest_size
 
 _Count = Annotated[int, Field(ge=0)]
@@ -113,7 +113,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         DamagedCheckpointError: the file is not what was written; in words.
         OSError: the disk does not give it.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256()
 
@@ -127,7 +127,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         length = take(8)
         header_size = int.from_bytes(length, "little")
         if len(length) < 8 or header_size > min(size, _LARGEST_HEADER):
-            raise DamagedCheckpointError("it is too short")
+            raise DamagedCheckpointError("it is too short, or its header too long")
         try:
             header = _Header.model_validate_json(take(header_size))
         except ValidationError:
@@ -136,7 +136,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise DamagedCheckpointError("it is too short or too long")
         arrays = {}
         for array in header.arrays:
-            values = np.empty(array.shape, np.dtype(array.dtype).newbyteorder("<"))
+            try:
+                values = np.empty(array.shape, np.dtype(array.dtype).newbyteorder("<"))
+            except (ValueError, MemoryError):  # such as none times more than can be counted
+                raise DamagedCheckpointError("it has an array of no possible size") from None
             if values.nbytes:
                 content = values.reshape(-1).view(np.uint8).data
                 file.readinto(content)

@@ -66,13 +66,15 @@ class Keeper:
         )
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Save a checkpoint, and remove all but the last two; one that diverged is not saved.
+        """Save a checkpoint, and remove all but the last two.
 
         Where the disk does not take it, the training goes on: those before are still there, and
         the next may fit.
 
         Raises:
             OutputError: the run's folder is gone.
+            RunError: the training diverged, although its loss may not show it: an activation of
+                NaN is 0 to some processors' ReLU.
         """
         began = time.perf_counter()
         step = checkpoint.progress.step
@@ -80,7 +82,12 @@ class Keeper:
         if not self.run.path.is_dir():
             raise OutputError(f"cannot write {self.run.path}: the folder is gone; train again")
         if _diverged(checkpoint):
-            return
+            left = self._paths()
+            raise RunError(
+                f"some weights are no longer numbers after step {step:,}: the training diverged; "
+                "lower optimizer.learning_rate, or set optimizer.clip_norm=1"
+                + (f"; {left[0]} has the last state before that" if left else "")
+            )
         try:
             write_checkpoint(self._path(step), checkpoint)
         except OutputError as error:

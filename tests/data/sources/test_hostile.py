@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tenfold.data.sources import _cifar_pickle, open_source
+from tenfold.data.sources import _cifar_pickle, _parquet, open_source
 from tenfold.data.sources import _limits as limits
 from tenfold.data.sources._layout import Layout
 from tenfold.data.sources.folder import read_picture
 from tenfold.data.store import open_store
 from tenfold.errors import SourceError
+from tenfold.machine import peak_memory
 
 from .test_cifar import Cifar, python2_pickle
 
@@ -282,6 +283,98 @@ def test_a_parquet_column_that_expands_like_a_bomb_is_refused(tmp_path, monkeypa
     )  # fmt: skip
     with pytest.raises(SourceError, match="decompression bomb"):
         open_source(path)
+
+
+def zigzag(number: int) -> bytes:
+    """A whole number as Thrift's compact encoding has it."""
+    number, groups = number << 1, bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*groups, number])
+
+
+def test_a_parquet_page_that_lies_beside_the_footer_is_refused_in_little_memory(tmp_path):
+    """A page of 300 MB in 10 kB, whose footer says that it has 1 kB."""
+    rows = 300
+    texts = ["x" * (1 << 20)] * rows
+    path = parquet(
+        tmp_path / "t.parquet", {"path": texts, "label": ["cat"] * rows}, use_dictionary=False,
+        compression="zstd", data_page_size=1 << 30, write_statistics=False, write_batch_size=rows,
+    )  # fmt: skip
+    told = pq.read_metadata(path).row_group(0).column(0).total_uncompressed_size
+    content = path.read_bytes()
+    assert len(content) < 200_000
+    # Of the same length, so that nothing else has to be mended.
+    truth, lie = zigzag(told), zigzag(1000).ljust(1, b"\0")
+    lie = bytes([*(byte | 0x80 for byte in lie), *b"\x80" * (len(truth) - len(lie) - 1), 0])
+    at = content.rindex(truth, 0, len(content) - 8)
+    path.write_bytes(content[:at] + lie + content[at + len(truth) :])
+    column = pq.read_metadata(path).row_group(0).column(0)
+    assert (column.total_uncompressed_size, column.total_compressed_size < 200_000) == (1000, True)
+    before = peak_memory()
+    with pytest.raises(SourceError, match=r"a page of it takes 31\d,\d{3},\d{3} bytes"):
+        open_source(path)
+    assert peak_memory() < before + (50 << 20)
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+def test_a_parquet_encoding_that_repeats_texts_at_no_cost_is_refused(tmp_path, encoding):
+    path = parquet(
+        tmp_path / "t.parquet", {"path": ["x" * 5000] * 9000, "label": ["cat"] * 9000},
+        use_dictionary=False, column_encoding={"path": encoding},
+    )  # fmt: skip
+    with pytest.raises(SourceError, match="delta encoding; write it with plain"):
+        open_source(path)
+
+
+def test_a_parquet_column_of_long_values_of_a_fixed_length_is_refused(tmp_path):
+    """Unlike a text, each is held once for each row of a batch."""
+    values = pa.array([b"x" * 10_000] * 9, pa.binary(10_000))
+    path = parquet(tmp_path / "t.parquet", {"path": values, "label": ["cat"] * 9})
+    with pytest.raises(SourceError, match="'path' holds values longer than any text"):
+        open_source(path)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"compression": "none"}, {"use_dictionary": False}, {"row_group_size": 2},
+    {"data_page_version": "2.0", "compression": "zstd"},
+    {"data_page_size": 10, "write_batch_size": 2},
+])  # fmt: skip
+def test_every_page_of_the_parquet_columns_that_are_read_is_looked_at(tmp_path, options):
+    """By what pyarrow itself says of them; nested columns beside them are nobody's business."""
+    rows = 7
+    columns = {
+        "path": ["a", "b", None, "d", "a", "", "g"], "more": [{"path": "x", "all": [1, 2]}] * rows,
+        "label": list(range(rows)), "deep": [[{"label": [[1]], "b": 2}]] * rows,
+        "split": ["val"] * rows,
+    }  # fmt: skip
+    path = parquet(tmp_path / "t.parquet", columns, **options)
+    found = _parquet.check(path, ("path", "label", "split"))
+    metadata = pq.read_metadata(path)
+    parts = [
+        metadata.row_group(group).column(column)
+        for group in range(metadata.num_row_groups)
+        for column in range(metadata.num_columns)
+    ]
+    wanted = [part for part in parts if part.path_in_schema in ("path", "label", "split")]
+    headers = sum(part.total_uncompressed_size for part in wanted) - found.expanded
+    assert found.texts == ("path", "split")
+    assert 0 < headers < 120 * rows * len(wanted)
+    assert found.expanded > 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PAR1", b"PAR1PAR1", b"PAR1\xff\xff\xff\x7fPAR1", b"x" * 50 + b"\x08\0\0\0PAR1",
+     # A list of 2**31 structs, a struct in a struct in a struct, and texts longer than the file.
+     b"\x29\xfc\xff\xff\xff\xff\x07" + b"\0" * 9 + b"\x10\0\0\0PAR1",
+     b"\x1c" * 2000 + b"\xd0\x07\0\0PAR1", b"\x18\xff\xff\xff\xff\x0f" + b"\x06\0\0\0PAR1"],
+)  # fmt: skip
+def test_parquet_descriptions_that_are_none_are_refused(tmp_path, content):
+    (tmp_path / "t.parquet").write_bytes(content)
+    with pytest.raises(SourceError, match="is not a readable Parquet file"):
+        open_source(tmp_path / "t.parquet")
 
 
 @pytest.mark.parametrize(

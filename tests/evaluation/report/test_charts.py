@@ -66,6 +66,24 @@ def test_values_that_are_not_finite_break_the_curve() -> None:
     assert draw("Loss", [Curve("training", "train", [(1, math.nan)])], percent=False) is None
 
 
+@pytest.mark.parametrize(
+    ("values", "percent"),
+    [((1e308, -1e308), False), ((5e-324, 1e-310), False), ((1e100, 1.0), False),
+     ((2.0, -0.1), True), ((math.inf, math.nan), True)],
+)  # fmt: skip
+def test_values_without_a_place_on_any_scale_leave_a_gap(
+    values: tuple[float, float], percent: bool
+) -> None:
+    wild = Curve("wild", "train", list(enumerate(values, 1)))
+    tame = Curve("tame", "train", [(1, 0.5), (2, 0.75)])
+    chart = draw("Loss", [wild, tame], [Mark("test", 1, values[0], 0.1, 0.2)], percent=percent)
+    assert chart is not None
+    assert [line.name for line in chart.lines if line.name != "wild" or line.dots] == (
+        ["tame"] if 1.0 not in values else ["wild", "tame"]
+    )
+    assert all(0 <= y <= 280 for line in chart.lines for _, y, _ in line.dots)
+
+
 def test_a_loss_that_explodes_gets_a_logarithmic_scale() -> None:
     chart = drawn((1, 20_000.0), (2, 2.0), (3, 0.2))
     labels = [float(tick.label) for tick in chart.y_ticks]

@@ -10,6 +10,8 @@ from random import Random
 from typing import Any
 
 from tenfold.errors import RunError
+from tenfold.evaluation.details import load_details
+from tenfold.evaluation.report import write_report
 from tenfold.evaluation.result import load_result
 from tenfold.recipe import Recipe
 from tenfold.run import Run, list_runs, load_run
@@ -45,9 +47,23 @@ _METRICS = [
     {"event": "epoch", "epoch": 1, "step": 100, "loss": None, "seconds": 1.0},
     {"event": "test", "accuracy": 0.75, "loss": 0.5},
 ]
+_QUALITY = {"loss": 0.5, "expected_calibration_error": 0.1}
+_CALIBRATION = {
+    "temperature": 1.5, "split": "validation", "count": 6, "before": _QUALITY, "after": _QUALITY,
+    "reason": None,
+}  # fmt: skip
+_BINS = {"counts": [0, 1, 3], "correct": [0, 1, 2], "confidence": [0.0, 0.5, 2.5]}
+_PICTURE = "data:image/png;base64,iVBORw0KGgo="
+_MISTAKE = {"position": 3, "true": 1, "predicted": 0, "confidence": 0.9, "picture": _PICTURE}
+_DETAILS = {
+    "reliability": _BINS, "mistakes": [_MISTAKE], "confused": [_MISTAKE], "temperature": 1.5,
+    "uncalibrated": _BINS, "augmented": [{"label": 1, "pictures": [_PICTURE, _PICTURE]}],
+    "findings": ["Two pictures are in two splits."], "schema": 1,
+}  # fmt: skip
 _OBJECTS: dict[str, dict[str, Any]] = {
     "source.json": _SOURCE, "environment.json": _ENVIRONMENT,
     "preprocessing.json": _PREPROCESSING, "result.json": _RESULT,
+    "calibration.json": _CALIBRATION, "details.json": _DETAILS,
 }  # fmt: skip
 
 
@@ -105,7 +121,9 @@ def _read_run(folder: Path) -> None:
     damage = listed.damage  # must never raise
     run = load_run(folder / "run")
     readings = (run.recipe, run.source, run.environment, run.preprocessing, run.metrics,
-                lambda: load_result(run).to_json())  # fmt: skip
+                run.calibration, run.temperature, lambda: load_result(run).to_json(),
+                lambda: load_details(run, len(_PREPROCESSING["class_names"])),
+                lambda: str(write_report(run)))  # fmt: skip
     refused: RunError | None = None
     for reading in readings:
         try:
@@ -118,4 +136,4 @@ def _read_run(folder: Path) -> None:
         Run(folder / "run").saved_model()
 
 
-READERS = (Reader("run folder", _seeds, _mutate, _read, 3, _prepare),)
+READERS = (Reader("run folder", _seeds, _mutate, _read, 1, _prepare),)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from tenfold.data.sources import _fingerprint
+from tenfold.data.sources import _fingerprint, _parquet
 from tenfold.data.sources._layout import SPLITS, Place, SplitCheck
 from tenfold.data.sources._limits import check_expansion
 from tenfold.data.sources.base import Picture, Source, SplitName
@@ -154,15 +154,9 @@ class TableSource(Source):
         import pyarrow.parquet as pq
 
         try:
-            metadata = pq.read_metadata(self._path)
-            self._check_sizes(metadata)
-            leaves = map(metadata.schema.column, range(metadata.num_columns))
-            texts = [
-                leaf.path
-                for leaf in leaves
-                if leaf.path in _COLUMNS and leaf.physical_type == "BYTE_ARRAY"
-            ]
-            with pq.ParquetFile(self._path, read_dictionary=texts) as table:
+            contents = _parquet.check(self._path, _COLUMNS)
+            check_expansion(self.name, self._path.stat().st_size, contents.expanded)
+            with pq.ParquetFile(self._path, read_dictionary=list(contents.texts)) as table:
                 self._check_columns(table.schema_arrow.names)
                 present = [name for name in _COLUMNS if name in table.schema_arrow.names]
                 for batch in table.iter_batches(_BATCH_ROWS, columns=present):
@@ -174,20 +168,10 @@ class TableSource(Source):
                             itertools.chain(map(_text, values), itertools.repeat("")), 3
                         )
                         yield path, label, split
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (_parquet.UnreadableError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise SourceError(
                 f"{self.name} is not a readable Parquet file ({error}); write it again"
             ) from None
-
-    def _check_sizes(self, metadata: Any) -> None:
-        """Refuse columns that expand like a bomb, by what the file itself says."""
-        expanded = sum(
-            metadata.row_group(group).column(column).total_uncompressed_size
-            for group in range(metadata.num_row_groups)
-            for column in range(metadata.num_columns)
-            if metadata.row_group(group).column(column).path_in_schema in _COLUMNS
-        )
-        check_expansion(self.name, self._path.stat().st_size, expanded)
 
     def _check_texts(self, column: Any) -> None:
         """Refuse long texts while each is held once; Parquet repeats one at no cost."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isfinite
 
@@ -21,6 +21,10 @@ _LOG_SPAN = 100.0
 """A loss that spans more than this factor would be flat on a linear scale, but for its start."""
 
 
+_LARGEST = 1e100
+"""No loss is beyond, and the arithmetic of an axis has an end."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """What is measured, before it is drawn.
@@ -28,7 +32,7 @@ class Curve:
     Attributes:
         name: stands in the legend.
         style: the class that gives it its colour and width.
-        points: x and y; a y that is not finite leaves a gap.
+        points: x and y; a y that has no place on the scale, such as NaN, leaves a gap.
         dots: whether each point gets a dot.
     """
 
@@ -141,8 +145,10 @@ def draw(
         kept: the epoch to mark.
 
     Returns:
-        None where no value is finite.
+        None where no value has a place on a scale.
     """
+    curves = [_shown(curve, percent) for curve in curves]
+    marks = [mark for mark in marks if _has_place(mark.y, percent)]
     curves = [curve for curve in curves if any(isfinite(y) for _, y in curve.points)]
     ys = [y for curve in curves for _, y in curve.points if isfinite(y)]
     ys += [y for mark in marks for y in (mark.low, mark.y, mark.high) if isfinite(y)]
@@ -188,6 +194,16 @@ def draw(
         ),
         kept=None if kept is None else x_at(kept),
     )
+
+
+def _has_place(y: float, percent: bool) -> bool:
+    """Whether a value can be drawn: a share, or a number with room for the axis around it."""
+    return 0 <= y <= 1 if percent else y == 0 or 1 / _LARGEST < abs(y) < _LARGEST
+
+
+def _shown(curve: Curve, percent: bool) -> Curve:
+    points = [(x, y if _has_place(y, percent) else math.nan) for x, y in curve.points]
+    return replace(curve, points=points)
 
 
 def _segments(

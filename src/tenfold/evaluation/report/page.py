@@ -92,9 +92,12 @@ class _Machine:
     memory_total: float = 0.0
 
 
+_MACHINE = TypeAdapter(_Machine)
+
+
 def _machine(run: Run) -> _Machine:
     try:
-        return TypeAdapter(_Machine).validate_python(run.environment()["machine"])
+        return _MACHINE.validate_python(run.environment()["machine"])
     except ValidationError as error:
         first = error.errors()[0]
         raise RunError(
