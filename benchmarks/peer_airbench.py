@@ -22,11 +22,13 @@ import json
 import os
 import resource
 import time
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 - as everybody calls it
 
 WIDTHS = (64, 256, 256)
 BATCH, MUON, MOMENTUM, BIAS, HEAD, DECAY = 2000, 0.24, 0.6, 0.053, 0.67, 2e-6
@@ -41,8 +43,7 @@ class Network(torch.nn.Module):
         self.stem.weight.requires_grad_(False)
         channels = [24, *(width for width in WIDTHS for _ in range(2))]
         self.convs = torch.nn.ModuleList(
-            torch.nn.Conv2d(a, b, 3, padding=1, bias=False)
-            for a, b in zip(channels, channels[1:], strict=False)
+            torch.nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(channels)
         )
         self.norms = torch.nn.ModuleList(
             torch.nn.BatchNorm2d(width, eps=1e-12, momentum=0.4) for width in channels[1:]
@@ -203,6 +204,7 @@ def train(arrays: Any, epochs: int, seed: int, steps: int | None) -> dict[str, A
         "seconds": seconds,
         "seconds_a_step": float(np.median(taken)),
         "steps": step,
+        "steps_of_all": whole,
         "precision": str(dtype).removeprefix("torch."),
         "accuracy": accuracy(network, tested, truth, views=False),
         "averaged_accuracy": accuracy(network, tested, truth, views=True),
@@ -214,7 +216,7 @@ def train(arrays: Any, epochs: int, seed: int, steps: int | None) -> dict[str, A
 def cpu_flags() -> set[str]:
     """What the processor can do, where Linux says so."""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
             return set(next(line for line in lines if line.startswith("flags")).split())
     except (OSError, StopIteration):
         return set()

@@ -2,11 +2,11 @@
 
     python tests/faults/kill.py [--kills 200] [--recipes NAME...] [--precisions float32 bf16]
 
-The shipped recipes have their turns, in float32 and in bf16; of the stronger networks, one. A third of the kills strike at any time
-of the process, a third while it trains, and a third inside the write of a checkpoint, after a
-random one of the pieces that it is written in. Each training is then resumed and finished; its
-weights and its metrics, but for the figures that are times, must be those of a training that nobody
-killed, to the bit. Leaves with 0 where all of them are.
+The shipped recipes have their turns, of the stronger networks one, in float32 and in bf16. A third
+of the kills strike at any time of the process, a third while it trains, and a third inside the
+write of a checkpoint, after a random one of the pieces that it is written in. Each training is then
+resumed and finished; its weights and its metrics, but for the figures that are times, must be those
+of a training that nobody killed, to the bit. Leaves with 0 where all of them are.
 
 TensorFlow is imported once, and each training is a fork of that process, made before TensorFlow
 starts any thread: so a kill costs seconds.
