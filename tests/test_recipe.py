@@ -46,7 +46,7 @@ def test_every_setting_is_written_out():
     written = tomllib.loads(load_recipe("lab-1").to_toml())
     optional = {"data.size", "data.rows", "data.test_rows"}
     optional |= {"optimizer.clip_norm", "training.early_stopping"}
-    optional |= {"training.steps", "schedule.plans"}
+    optional |= {"training.steps", "schedule.plans", "training.small_size"}
     found = {f"{s}.{key}" for s, table in written.items() if s in sections() for key in table}
     assert found == set(ALL_KEYS) - optional
 

@@ -60,3 +60,15 @@ def test_each_effect_spans_its_range_in_both_directions(
     uniform[stream] = [0.0, 0.5, 1.0]
     places = draw(AugmentationSection.model_validate(setting), uniform) @ [10.0, 5.0, 1.0]
     assert places == pytest.approx(np.array([(*low, 1), (10, 5, 1), (*high, 1)]), abs=1e-9)
+
+
+def test_whole_pixels_are_what_a_shift_is_rounded_to() -> None:
+    section = AugmentationSection(width_shift=2.499 / WIDTH, height_shift=0.1, whole_pixels=True)
+    uniform = np.full((len(Stream), 1000), 0.5)
+    uniform[Stream.WIDTH_SHIFT] = np.linspace(0, 1, 1000)
+    uniform[Stream.HEIGHT_SHIFT] = 0.6  # 0.4 of a pixel down
+    places = draw(section, uniform) @ [10.0, 5.0, 1.0]
+    columns, times = np.unique(places[:, 0], return_counts=True)
+    assert columns.tolist() == [8, 9, 10, 11, 12]
+    assert times.min() > 190  # all about as often
+    assert set(places[:, 1]) == {5.0}

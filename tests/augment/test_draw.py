@@ -57,7 +57,8 @@ def test_a_row_shows_the_picture_then_its_epochs(rows: list[Row], tmp_path: Path
 
 
 def test_every_effect_of_a_recipe_has_a_title() -> None:
-    assert set(_TITLES) == set(AugmentationSection.model_fields) - {"fill", "fill_value"}
+    no_effects = {"fill", "fill_value", "whole_pixels"}
+    assert set(_TITLES) == set(AugmentationSection.model_fields) - no_effects
 
 
 def test_nothing_to_draw_is_said_in_one_line(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from tenfold.recipe import AugmentationSection
 
 def build(section: AugmentationSection) -> Augment | None:
     """The augmentation that a recipe asks for; None where every effect is off."""
-    all_off = AugmentationSection(fill=section.fill, fill_value=section.fill_value)
+    how = {name: getattr(section, name) for name in ("fill", "fill_value", "whole_pixels")}
+    all_off = AugmentationSection(**how)
     return None if section == all_off else Augment(section)
 
 
