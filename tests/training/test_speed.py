@@ -72,6 +72,7 @@ def test_all_pictures_that_are_not_held_out_are_counted() -> None:
     assert recipe.data.validation == 0.1
     assert speed.training_pictures(recipe) == 45_000
     assert speed.training_pictures(recipe.overridden(["data.validation=0"])) == 50_000
+    assert speed.training_pictures(recipe.overridden(["training.share=0.5"])) == 22_500
 
 
 def test_the_clock_counts_steps_and_leaves_out_building_and_validation(

@@ -20,6 +20,7 @@ from tenfold.data.normalization import Normalization
 from tenfold.models import build_network
 from tenfold.recipe import Recipe
 from tenfold.training.fit import fit
+from tenfold.training.phases import costs
 from tenfold.training.portions import EVALUATION
 
 SIZE, CLASSES, PICTURES = 32, 10, 50_000
@@ -110,7 +111,12 @@ def measure_speed(recipe: Recipe, *, seconds: float = 8.0, progress: Progress) -
     normalization = Normalization.fit(recipe.data.normalization, dataset)
     clock = _Clock(seconds, progress)
     # Enough epochs for any computer: the clock ends the training.
-    endless = recipe.overridden(["training.epochs=10000", "training.early_stopping=none"])
+    endless = recipe.overridden(
+        [
+            *("training.epochs=10000", "training.early_stopping=none"),
+            *("training.share=1.0", "training.small_size=none"),
+        ]
+    )
     fit(network, endless, dataset, normalization, [clock])
     memory = machine.peak_memory()
 
@@ -119,6 +125,7 @@ def measure_speed(recipe: Recipe, *, seconds: float = 8.0, progress: Progress) -
     middle = batch * (len(ends) - 1) / (ends[-1] - ends[0])
     speed = Range(min(rates), middle, max(rates))
     pictures = training_pictures(recipe)
+    cost = costs(recipe, SIZE).mean_from(0.0)
     validation = PICTURES * recipe.data.validation * clock.validation_seconds_a_picture
     flops = 6 * _multiplications(network)  # 2 for each, in the forward pass and two gradients
     return Speed(
@@ -131,7 +138,8 @@ def measure_speed(recipe: Recipe, *, seconds: float = 8.0, progress: Progress) -
         pictures=pictures,
         seconds=Range(
             *(
-                clock.building_seconds + recipe.training.epochs * (pictures / rate + validation)
+                clock.building_seconds
+                + recipe.training.epochs * (cost * pictures / rate + validation)
                 for rate in (speed.high, speed.middle, speed.low)
             )
         ),
@@ -145,7 +153,8 @@ def measure_speed(recipe: Recipe, *, seconds: float = 8.0, progress: Progress) -
 def training_pictures(recipe: Recipe) -> int:
     """How many pictures of CIFAR-10 a recipe trains on in an epoch."""
     kept = PICTURES - round(PICTURES * recipe.data.validation)
-    return kept if recipe.data.rows is None else min(kept, recipe.data.rows)
+    kept = kept if recipe.data.rows is None else min(kept, recipe.data.rows)
+    return max(1, round(kept * recipe.training.share))
 
 
 class _Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
