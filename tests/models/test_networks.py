@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from tenfold.errors import RecipeError
-from tenfold.models import architectures, build_network, check_section, layers_of_interest
+from tenfold.models import (
+    architectures,
+    build_network,
+    check_section,
+    check_small_size,
+    layers_of_interest,
+)
 from tenfold.models.model_file import check_model_file
 from tenfold.recipe import ModelSection, load_recipe
 
@@ -238,6 +244,19 @@ def test_dropout_acts_where_the_recipe_asks_for_it(name: str) -> None:
 def test_a_setting_that_a_network_has_not_is_refused(name: str, setting: str, value: Any) -> None:
     with pytest.raises(RecipeError, match=rf"model\.{setting}: {name} has no such choice; .* set"):
         network_of(name, section={setting: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "reason"),
+    [("lab-1", 16, "one size only"), ("lab-2", 8, "one size only"), ("airbench", 8, "9 pixels or")],
+)
+def test_smaller_pictures_are_refused_where_the_network_cannot_take_them(
+    name: str, size: int, reason: str
+) -> None:
+    with pytest.raises(RecipeError, match=rf"training\.small_size: {name} .*{reason}"):
+        check_small_size(name, size)
+    check_small_size(name, None)
+    check_small_size("resnet-20", size)
 
 
 def test_only_the_labs_networks_have_dropout_unasked() -> None:

@@ -216,7 +216,7 @@ OTHERS = [
     pytest.param("lab-2", "float32", ("optimizer.name=sgd", "augmentation.mixup=0.4"), None),
     pytest.param("lab-2", "float32", (), Portions(training=6, evaluation=7), id="in parts"),
     pytest.param(
-        "lab-2",
+        "resnet-20",
         "float32",
         (
             *("training.share=0.9", "training.whole_epochs=1", "optimizer.name=muon-sgd"),

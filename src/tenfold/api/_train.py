@@ -499,9 +499,10 @@ class _Training:
 
 def _check_model(recipe: Recipe) -> None:
     """Refuse an unknown network, or a setting that it has not, before any picture is decoded."""
-    from tenfold.models import check_section
+    from tenfold.models import check_section, check_small_size
 
     check_section(recipe.model)
+    check_small_size(recipe.model.name, recipe.training.small_size)
 
 
 def _check_validation(recipe: Recipe, dataset: Dataset) -> None:

@@ -5,6 +5,7 @@ from tenfold.models.registry import (
     architectures,
     build_network,
     check_section,
+    check_small_size,
     layers_of_interest,
 )
 from tenfold.models.whitening import whiten
@@ -14,6 +15,7 @@ __all__ = [
     "architectures",
     "build_network",
     "check_section",
+    "check_small_size",
     "layers_of_interest",
     "whiten",
 ]

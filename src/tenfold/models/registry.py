@@ -28,11 +28,15 @@ class _Network:
         build: makes it, of its parts, for a size and a number of classes.
         layers_of_interest: those whose activations are worth a histogram.
         settings: those of the model section that it heeds, beside its name.
+        smallest: side of the smallest pictures that it takes, pixels.
+        any_size: whether weights that were trained on pictures of one size fit others.
     """
 
     build: Callable[[Parts, int, int], keras.Model]
     layers_of_interest: tuple[str, ...]
     settings: tuple[str, ...] = ()
+    smallest: int = 4
+    any_size: bool = True
 
 
 _LAB_1 = ("dropout", "initial_weights")
@@ -40,9 +44,9 @@ _LAB_2 = (*_LAB_1, "conv_activation", "batch_norm")
 
 # A line here makes a network known to recipes, and its tests to those of every network.
 _NETWORKS = {
-    "lab-1": _Network(lab_1.build, lab_1.LAYERS_OF_INTEREST, _LAB_1),
-    "lab-2": _Network(lab_2.build, lab_2.LAYERS_OF_INTEREST, _LAB_2),
-    "airbench": _Network(airbench.build, airbench.LAYERS_OF_INTEREST),
+    "lab-1": _Network(lab_1.build, lab_1.LAYERS_OF_INTEREST, _LAB_1, any_size=False),
+    "lab-2": _Network(lab_2.build, lab_2.LAYERS_OF_INTEREST, _LAB_2, any_size=False),
+    "airbench": _Network(airbench.build, airbench.LAYERS_OF_INTEREST, smallest=airbench.SMALLEST),
     "resnet-20": _Network(resnet.build_20, resnet.LAYERS_OF_INTEREST_20),
     "resnet-18": _Network(resnet.build_18, resnet.LAYERS_OF_INTEREST_18),
     "googlenet": _Network(googlenet.build, googlenet.LAYERS_OF_INTEREST, ("dropout",)),
@@ -77,6 +81,30 @@ def check_section(section: ModelSection) -> None:
                 f"model.{key}: {section.name} has no such choice; leave it out, "
                 f"or set it to {getattr(default, key)}. Received: {given}"
             )
+
+
+def check_small_size(name: str, small_size: int | None) -> None:
+    """Refuse smaller pictures for a part of the training where the network cannot take them.
+
+    Args:
+        name: of the network.
+        small_size: ``training.small_size`` of the recipe.
+
+    Raises:
+        RecipeError: it cannot.
+    """
+    network = _known(name)
+    if small_size is None:
+        return
+    if not network.any_size:
+        raise RecipeError(
+            f"training.small_size: {name} takes pictures of one size only; leave it out"
+        )
+    if small_size < network.smallest:
+        raise RecipeError(
+            f"training.small_size: {name} takes pictures of {network.smallest} pixels or more. "
+            f"Received: {small_size}"
+        )
 
 
 def build_network(
