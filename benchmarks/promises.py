@@ -94,8 +94,10 @@ def _checkpoint(measured: Mapping[str, Any]) -> str:
 
 
 def _memory(measured: Mapping[str, Any]) -> str:
-    peaks = (f"{one['peak'] / 1e6:,.0f} MB ({one['name']})" for one in measured["trainings"])
-    return f"of {measured['budget'] / 1e6:,.0f} MB: " + ", ".join(peaks)
+    def used(one: Mapping[str, Any]) -> str:
+        return f"{one['name']} {one['peak'] / 1e6:,.0f} of {one['budget'] / 1e6:,.0f} MB"
+
+    return "; ".join(used(one) for one in measured["trainings"])
 
 
 def _faults(measured: Mapping[str, Any]) -> str:
