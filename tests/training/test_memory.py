@@ -30,8 +30,15 @@ from tenfold.training.portions import Portions
 MB = 10**6
 
 
-@given(each=st.integers(1, 10**7), base=st.integers(0, 10**9), usable=st.integers(10**9, 10**11))
-def test_what_is_chosen_fits_and_twice_as_much_may_not(each: int, base: int, usable: int) -> None:
+@given(
+    each=st.integers(1, 10**7),
+    base=st.integers(0, 10**9),
+    usable=st.integers(10**9, 10**11),
+    known=st.floats(0, 1),
+)
+def test_what_is_chosen_fits_and_twice_as_much_may_not(
+    each: int, base: int, usable: int, known: float
+) -> None:
     sizes = [8, 16, 32, 63, 125, 250]
     measured = []
 
@@ -41,12 +48,23 @@ def test_what_is_chosen_fits_and_twice_as_much_may_not(each: int, base: int, usa
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "resident", lambda: base)
-        chosen, least = memory._largest(sizes, measure, usable)
+        chosen, least = memory._largest(sizes, measure, usable, int(known * each))
     assert least == base + 8 * each
-    assert all(base + each * size <= usable for size in measured[1:])  # none was tried for nothing
-    assert measured == [size for size in sizes if size <= chosen]
+    assert all(base + each * size <= usable for size in measured[2:])  # none was tried for nothing
+    assert measured == [8, *(size for size in sizes if size <= chosen)]
     if chosen < sizes[-1]:
         assert base + each * 3 * chosen > usable
+
+
+def test_what_hides_in_memory_that_was_used_before_is_counted_all_the_same() -> None:
+    measured = []
+
+    def measure(size: int) -> int:
+        measured.append(size)
+        return max(1000, 10 * size)  # nothing to be seen of the first hundred pictures
+
+    assert memory._largest([8, 16, 32, 64, 125, 250], measure, 2000, 10) == (125, 1000)
+    assert max(measured) == 125
 
 
 @pytest.fixture(scope="module")

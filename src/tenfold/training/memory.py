@@ -85,12 +85,12 @@ def choose_portions(
         sizes = [batch]
         while sizes[0] > _FEWEST:
             sizes.insert(0, -(-sizes[0] // 2))
-        at_a_time, least = _largest(sizes, trial.train, usable)
+        at_a_time, least = _largest(sizes, trial.train, usable, _of_a_picture(network))
         most = min(EVALUATION, len(dataset.train))
         sizes = [most]
         while sizes[0] > at_a_time:
             sizes.insert(0, -(-sizes[0] // 2))
-        evaluated, least_to_evaluate = _largest(sizes, trial.evaluate, usable)
+        evaluated, least_to_evaluate = _largest(sizes, trial.evaluate, usable, 0)
     finally:
         trial.undo()
     least = max(least, least_to_evaluate, before + _AFTER_TRAINING)
@@ -144,13 +144,17 @@ class ResidentPeak:
         self.bytes = max(self.bytes, self._process.memory_info().rss)
 
 
-def _largest(sizes: Sequence[int], measure: Callable[[int], int], usable: int) -> tuple[int, int]:
+def _largest(
+    sizes: Sequence[int], measure: Callable[[int], int], usable: int, of_a_picture: int
+) -> tuple[int, int]:
     """The largest size that fits, and the memory of the smallest.
 
     Args:
         sizes: rising, each about twice the one before.
         measure: the peak memory at a size, in bytes.
         usable: bytes.
+        of_a_picture: bytes that one more picture takes at the least. What few pictures take hides
+            in memory that was used before, and so tells too little of what many take.
     """
     # The first time, graphs are built and kernels chosen, for which no further picture pays.
     before = measure(sizes[0])
@@ -158,13 +162,22 @@ def _largest(sizes: Sequence[int], measure: Callable[[int], int], usable: int) -
     fits = sizes[0]
     for size in sizes[1:]:
         # Memory grows in proportion, or nearly: twice the pictures add twice what these added.
-        if peak + 2 * max(peak - before, 0) > usable:
+        if peak + max(2 * (peak - before), (size - fits) * of_a_picture) > usable:
             break
         before, peak = peak, measure(size)
         if peak > usable:
             break
         fits = size
     return fits, least
+
+
+def _of_a_picture(network: keras.Model) -> int:
+    """About the bytes of what all layers give for a picture, and of the gradients by it."""
+    outputs = [tensor for layer in network.layers for tensor in keras.tree.flatten(layer.output)]
+    sizes = (
+        math.prod(tensor.shape[1:]) * (2 if tensor.dtype == "bfloat16" else 4) for tensor in outputs
+    )
+    return 2 * sum(sizes)
 
 
 def _at_most(network: keras.Model, dataset: Dataset, batch: int) -> int:
