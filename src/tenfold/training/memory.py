@@ -177,7 +177,7 @@ def _of_a_picture(network: keras.Model) -> int:
     sizes = (
         math.prod(tensor.shape[1:]) * (2 if tensor.dtype == "bfloat16" else 4) for tensor in outputs
     )
-    return 2 * sum(sizes)
+    return int(2 * sum(sizes))
 
 
 def _at_most(network: keras.Model, dataset: Dataset, batch: int) -> int:
