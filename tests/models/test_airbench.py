@@ -15,7 +15,7 @@ from tenfold.errors import RecipeError
 from tenfold.models import STEM, build_network, fast, layers_of_interest, whiten
 from tenfold.models.airbench import partial_identity
 from tenfold.models.model_file import check_model_file
-from tenfold.models.whitening import whitening_filters
+from tenfold.models.whitening import sample, whitening_filters
 from tenfold.recipe import ModelSection, load_recipe
 
 
@@ -92,6 +92,14 @@ def test_whitened_patches_are_uncorrelated_and_of_variance_one() -> None:
     np.testing.assert_allclose(responses[:, :12], -responses[:, 12:], atol=1e-5)
     second_moments = responses[:, :12].T @ responses[:, :12] / len(patches)
     np.testing.assert_allclose(second_moments, np.eye(12), atol=0.01)
+
+
+@pytest.mark.parametrize("count", [1, 7, 5000, 45_000, 50_001])
+def test_pictures_of_all_parts_of_a_split_are_whitened_by(count: int) -> None:
+    positions = sample(count)
+    assert len(positions) == min(count, 5000)
+    assert (positions[0], positions[-1]) == (0, count - 1)
+    assert count == 1 or np.diff(positions).max() <= -(-count // 5000) + 1
 
 
 def test_whitening_sets_the_first_layer_and_no_other_network() -> None:

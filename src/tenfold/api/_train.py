@@ -314,7 +314,7 @@ class _Training:
 
     def _network(self, normalization: Normalization) -> keras.Model:
         from tenfold.models import build_network, whiten
-        from tenfold.models.whitening import PICTURES
+        from tenfold.models.whitening import sample
 
         network = build_network(
             self.recipe.model,
@@ -324,7 +324,7 @@ class _Training:
             precision=self.origins.precision,
         )
         train = self.dataset.train
-        pixels, _ = train.gather(np.arange(min(PICTURES, len(train))))
+        pixels, _ = train.gather(sample(len(train)))
         whiten(network, normalization.apply(pixels.astype(np.float32)))
         return network
 

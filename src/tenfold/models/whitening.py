@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from tenfold.models.airbench import SHARPNESS, STEM
 
-PICTURES = 5000
+_PICTURES = 5000
 """So many say enough of all: their patches are a thousand times as many."""
-
+_BLOCK = 100
+"""Pictures whose patches are in memory at a time."""
 _FLOOR = 5e-4
 """Added to the variances, so that what hardly varies, which is noise, is not blown up."""
 
@@ -29,16 +30,31 @@ def whitening_filters(pictures: NDArray[np.float32], size: int) -> NDArray[np.fl
         float32 (size, size, channels, 2 * size * size * channels), by falling variance; the
         second half is the first with its sign changed.
     """
-    patches = np.lib.stride_tricks.sliding_window_view(pictures, (size, size), axis=(1, 2))
-    shape = patches.shape[-2:] + patches.shape[3:4]  # rows, columns, channels
-    rows = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, int(np.prod(shape)))
-    rows = rows.astype(np.float64)
-    variances, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
+    channels = pictures.shape[-1]
+    length = size * size * channels
+    products, count = np.zeros((length, length)), 0
+    for start in range(0, len(pictures), _BLOCK):  # patches take a hundred times as much memory
+        patches = np.lib.stride_tricks.sliding_window_view(
+            pictures[start : start + _BLOCK], (size, size), axis=(1, 2)
+        )
+        rows = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, length).astype(np.float64)
+        products += rows.T @ rows
+        count += len(rows)
+    variances, vectors = np.linalg.eigh(products / count)
     scaled = (vectors / np.sqrt(variances + _FLOOR))[:, ::-1]
     # The sign of an eigenvector is arbitrary, and differs between libraries.
-    scaled *= np.where(scaled.sum(0) < 0, -1.0, 1.0)
-    filters = np.concatenate([scaled, -scaled], axis=1).reshape(*shape, -1)
+    largest = np.take_along_axis(scaled, np.abs(scaled).argmax(0)[None], 0)
+    scaled *= np.sign(largest)
+    filters = np.concatenate([scaled, -scaled], axis=1).reshape(size, size, channels, -1)
     return filters.astype(np.float32)
+
+
+def sample(count: int) -> NDArray[np.int64]:
+    """Positions of the pictures to whiten by, int64, spread evenly over a split of so many.
+
+    Splits often lie in the order of their classes, whose first thousands say little of the rest.
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, _PICTURES)).astype(np.int64))
 
 
 def whiten(network: keras.Model, pictures: NDArray[np.float32]) -> None:
