@@ -50,7 +50,12 @@ def _mutate(rng: Random, seeds: Sequence[File]) -> File:
                 value = damaged_value(rng, value)
             try:
                 return File("r.toml", tomli_w.dumps(value).encode("utf-8", "surrogatepass"))
-            except (TypeError, AttributeError, ValueError):  # null, or a number beyond all bounds
+            except (
+                TypeError,
+                AttributeError,
+                ValueError,
+                RecursionError,
+            ):  # null, or a number beyond all bounds
                 return File("r.toml", repr(value).encode("utf-8", "replace"))
         case 2:
             lines = raw.split(b"\n")
