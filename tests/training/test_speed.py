@@ -118,3 +118,12 @@ def test_the_clock_counts_steps_and_leaves_out_building_and_validation(
 )
 def test_the_spread_is_that_of_parts_of_the_time(ends: list[float], steps: list[float]) -> None:
     assert speed._block_steps(ends) == pytest.approx(steps)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_matrices_are_multiplied_in_either_precision(
+    monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.setattr(speed, "_MATRIX", 8)
+    monkeypatch.setattr(speed, "_MATRIX_SECONDS", 0.0)
+    assert speed._matrix_gflops(precision, lambda *_: None) > 0
