@@ -31,7 +31,9 @@ MB = 10**6
 
 
 @given(each=st.integers(1, 10**7), base=st.integers(0, 10**9), usable=st.integers(10**9, 10**11))
-def test_what_is_chosen_fits_and_twice_as_much_is_not_expected_to(each: int, base: int, usable: int) -> None:
+def test_what_is_chosen_fits_and_twice_as_much_is_not_expected_to(
+    each: int, base: int, usable: int
+) -> None:
     sizes = [8, 16, 32, 63, 125, 250]
     measured = []
 

@@ -213,8 +213,13 @@ def test_asked_to_stop_it_saves_first_and_goes_on_without_doing_anything_again(
 OTHERS = [
     pytest.param("lab-1-original", "float32", (), None, id="rmsprop, in the store's order"),
     pytest.param("digits", "bf16", (), None, id="adamw in bf16"),
-    pytest.param("lab-2", "float32", ("optimizer.name=sgd", "augmentation.mixup=0.4"), None),
-    pytest.param("lab-2", "float32", (), Portions(training=6, evaluation=7), id="in parts"),
+    pytest.param(
+        "lab-2",
+        "float32",
+        ("optimizer.name=sgd", "augmentation.mixup=0.4"),
+        Portions(training=6, evaluation=7),
+        id="sgd, mixed up and in parts",
+    ),
     pytest.param(
         "lab-2",
         "float32",
