@@ -65,7 +65,13 @@ def dataset(make_dataset: Callable[..., Dataset]) -> Dataset:
     return make_dataset(train=600)
 
 
-RECIPE = load_recipe("lab-2", ["training.batch_size=500"])
+RECIPE = load_recipe(
+    "lab-2",
+    [
+        *("training.batch_size=500", "optimizer.name=sgd"),
+        *("augmentation.width_shift=0", "augmentation.height_shift=0"),
+    ],
+)
 
 
 def choose(dataset: Dataset, budget: int) -> Portions:
