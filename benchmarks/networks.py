@@ -24,6 +24,7 @@ import tensorflow as tf
 
 import report
 from tenfold.models import build_network
+from tenfold.models.flops import multiplications
 from tenfold.models.forward import forward_function
 from tenfold.recipe import ModelSection
 
@@ -47,7 +48,7 @@ def main() -> None:
             measured.append({"network": name, "precision": precision, **times})
             stock, ours = (statistics.median(times[way]) for way in ("stock", "tenfold"))
             weights = sum(math.prod(variable.shape) for variable in network.trainable_variables)
-            counts = f"{weights:,}", f"{multiplications(network) / 1e6:,.0f}"
+            counts = f"{weights:,}", f"{sum(map(multiplications, network.layers)) / 1e6:,.0f}"
             steps = f"{1000 * stock:,.0f}", f"{1000 * ours:,.0f}", f"{stock / ours:.2f}"
             rows.append([name, *counts, precision, *steps])
             keras.backend.clear_session()
@@ -88,12 +89,6 @@ def measure(network: keras.Model, batch: int, steps: int) -> dict[str, list[floa
             if number > 1:  # the first ones compile
                 times[way].append(time.perf_counter() - began)
     return times
-
-
-def multiplications(network: keras.Model) -> int:
-    """Of one picture's way through convolutions and dense layers."""
-    kernels = [layer for layer in network.layers if hasattr(layer, "kernel")]
-    return sum(math.prod(v.kernel.shape) * math.prod(v.output.shape[1:-1]) for v in kernels)
 
 
 if __name__ == "__main__":

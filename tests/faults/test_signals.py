@@ -13,6 +13,7 @@ import pytest
 
 import tenfold
 from tenfold.api import TrainingInterrupted
+from tenfold.run import Run
 from tenfold.training.keeper import CheckpointInterval
 from tenfold.training.stop import Stop, Terminated
 
@@ -55,7 +56,10 @@ class During(keras.callbacks.Callback):
             terminate()
 
 
-def before(name: str, act: Callable[..., None]) -> Callable[[pytest.MonkeyPatch], None]:
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def before(name: str, act: Callable[..., None]) -> Patch:
     """Makes a function of ours do something before its work, when it is first called."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,52 +77,46 @@ def before(name: str, act: Callable[..., None]) -> Callable[[pytest.MonkeyPatch]
     return patch
 
 
-@pytest.mark.parametrize(
-    ("event", "patch", "steps"),
-    [
-        pytest.param("beginning", None, 4, id="before the first step"),
-        pytest.param("step", None, 3, id="training"),
-        pytest.param("validation", None, 2, id="validation"),
-        pytest.param(
-            "", before("tenfold.training.checkpoint._put", terminate), 3, id="checkpoint write"
-        ),
-        pytest.param("", before("tenfold.api._train.atomic_path", terminate), 0, id="saving"),
-        pytest.param(
-            "", before("tenfold.api._train.evaluate_probabilities", terminate), 0, id="test"
-        ),
-        pytest.param("", before("tenfold.api._train.save_result", terminate), 0, id="result"),
-    ],
-)
-def test_terminated_in_a_phase_a_run_goes_on_from_there(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    event: str,
-    patch: Callable[[pytest.MonkeyPatch], None] | None,
-    steps: int,
+PHASES: dict[str, tuple[str, Patch | None, int]] = {
+    "before the first step": ("beginning", None, 0),
+    "training": ("step", None, 1),
+    "checkpoint write": ("", before("tenfold.training.checkpoint._put", terminate), 1),
+    "validation": ("validation", None, 2),
+    "saving": ("", before("tenfold.api._train.atomic_path", terminate), 0),
+    "test": ("", before("tenfold.api._train.evaluate_probabilities", terminate), 0),
+    "result": ("", before("tenfold.api._train.save_result", terminate), 0),
+}
+"""What is interrupted at which event or by which patch, and the steps that were done until then."""
+
+
+def test_terminated_in_each_phase_a_run_goes_on_from_there_and_does_no_step_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
-    settings: dict[str, Any] = {"checkpoints": EVERY}
-    with monkeypatch.context() as patched:
-        if patch:
-            patch(patched)
-        with pytest.raises(TrainingInterrupted) as caught:
-            tenfold.train(
-                "digits",
-                "lab-1",
-                overrides=OVERRIDES,
-                out=out,
-                callbacks=lambda *_: [During(event)],
-                **settings,
-            )
-    assert caught.value.reason == "SIGTERM"
-    assert not caught.value.run.finished
+    for phase, (event, patch, steps) in PHASES.items():
+        during = During(event)
+        with monkeypatch.context() as patched, pytest.raises(TrainingInterrupted) as caught:
+            if patch:
+                patch(patched)
+            go_on(out, during)
+        assert caught.value.reason == "SIGTERM", phase
+        assert not caught.value.run.finished, phase
+        assert during.steps == steps, phase
     counter = During("")
-    run = tenfold.resume(out, callbacks=lambda *_: [counter], **settings)
-    assert counter.steps == steps
+    run = go_on(out, counter)
+    assert counter.steps == 0
     assert run.finished
     assert run.damage is None
     assert [record["event"] for record in run.metrics()] == ["epoch", "epoch", "test"]
     assert not [path for path in run.path.iterdir() if path.name.startswith(".")]
+
+
+def go_on(out: Path, callback: keras.callbacks.Callback) -> Run:
+    """Train four steps, from what lies there on."""
+    settings: dict[str, Any] = {"checkpoints": EVERY, "callbacks": lambda *_: [callback]}
+    if out.exists():
+        return tenfold.resume(out, **settings)
+    return tenfold.train("digits", "lab-1", overrides=OVERRIDES, out=out, **settings)
 
 
 def test_terminated_in_the_preparation_nothing_is_left(

@@ -18,9 +18,10 @@ from tenfold import machine
 from tenfold.data.dataset import Dataset, Split
 from tenfold.data.normalization import Normalization
 from tenfold.models import build_network
+from tenfold.models.flops import step_flops
 from tenfold.recipe import Recipe
 from tenfold.training.fit import fit
-from tenfold.training.phases import costs
+from tenfold.training.phases import costs, phase_at
 from tenfold.training.portions import EVALUATION
 
 SIZE, CLASSES, PICTURES = 32, 10, 50_000
@@ -71,7 +72,8 @@ class Speed:
         parameters: weights and biases that training changes.
         matrix_gflops: multiplications and additions a second, in thousand millions, in the product
             of two large matrices: what the processor reaches at best.
-        step_gflops: likewise in the network's convolutions and matrix products, forward and back.
+        step_gflops: likewise in the network's convolutions and matrix products, forward and back,
+            see `tenfold.models.flops`.
     """
 
     recipe: str
@@ -127,7 +129,7 @@ def measure_speed(recipe: Recipe, *, seconds: float = 8.0, progress: Progress) -
     pictures = training_pictures(recipe)
     cost = costs(recipe, SIZE).mean_from(0.0)
     validation = PICTURES * recipe.data.validation * clock.validation_seconds_a_picture
-    flops = 6 * _multiplications(network)  # 2 for each, in the forward pass and two gradients
+    flops = step_flops(network, phase_at(recipe, 0.0).trains)  # of the steps that are measured
     return Speed(
         recipe=recipe.name,
         precision=precision,
@@ -232,17 +234,6 @@ def _block_steps(ends: list[float]) -> list[float]:
     return [(ends[last] - ends[first]) / (last - first) for first, last in pairwise(edges)]
 
 
-def _multiplications(network: keras.Model) -> int:
-    """Multiplications of one picture's way through a network's convolutions and dense layers."""
-    total = 0
-    for layer in network.layers:
-        kernel = getattr(layer, "kernel", None)
-        if kernel is not None:
-            places = layer.output.shape[1:-1]  # none for a dense layer
-            total += math.prod(kernel.shape) * math.prod(places)
-    return total
-
-
 def _matrix_gflops(precision: str, progress: Progress) -> float:
     """The best of the products of two large matrices within `_MATRIX_SECONDS`."""
     dtype = "bfloat16" if precision == "bf16" else "float32"
@@ -257,4 +248,4 @@ def _matrix_gflops(precision: str, progress: Progress) -> float:
 
 
 def _wait_for(value: Any) -> None:
-    ops.convert_to_numpy(value[0, 0])
+    ops.convert_to_numpy(value[:1, :1])  # NumPy makes no array of a bfloat16 alone
