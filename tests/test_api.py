@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util import tensor_util
 
 import tenfold
+import tenfold.api
 from tenfold.api import Run, TrainingInterrupted
 from tenfold.data.dataset import Dataset, Split, open_dataset
 from tenfold.errors import RecipeError, RunError, SourceError
@@ -107,6 +108,29 @@ def test_the_test_accuracy_is_what_stock_keras_finds(run: Run, tested: Any) -> N
     assert test.accuracy == (probabilities.argmax(axis=1) == labels).mean()
     of_truth = probabilities[np.arange(len(labels)), labels]
     assert test.loss == pytest.approx(-np.log(of_truth).mean(), rel=1e-4)
+
+
+def test_the_default_recipe_fits_the_source(dataset: Dataset, tmp_path: Path) -> None:
+    assert tenfold.api.default_recipe("digits") == tenfold.api.default_recipe(dataset) == "digits"
+    assert tenfold.api.default_recipe("cifar10") == "fast"
+    few, enough = (
+        replace(
+            dataset,
+            kind="folder",
+            train=replace(dataset.train, indices=np.zeros(count, np.int64)),
+        )
+        for count in (9_999, 10_000)
+    )
+    assert tenfold.api.default_recipe(few) == "lab-2"
+    assert tenfold.api.default_recipe(enough) == "fast"
+    # The pictures are opened by the one before it is known which it is.
+    assert load_recipe("fast").data == load_recipe("lab-2").data
+
+    pixels, labels = dataset.test.gather(np.arange(60))
+    np.savez(tmp_path / "few.npz", x_train=pixels, y_train=labels % 2)
+    overrides = ["training.epochs=1", "data.validation=0", "training.batch_size=40"]
+    run = tenfold.train(tmp_path / "few.npz", overrides=overrides, out=tmp_path / "run")
+    assert run.recipe() == load_recipe("lab-2", overrides)
 
 
 def test_evaluating_again_gives_the_stored_result(run: Run) -> None:

@@ -58,14 +58,22 @@ Progress = Callable[[int, int | None], None]
 Warn = Callable[[str], None]
 
 
+_ENOUGH = 10_000
+"""Training pictures from which on `fast` is the default: it makes few steps of large batches."""
+
+
 def default_recipe(source: str | Path | Dataset) -> str:
     """The name of the recipe that a source is trained with unless another is asked for.
 
     Digits have one of their own: a mirrored 2 is no digit, and a few hundred pictures of 8x8 want
-    more epochs of smaller batches.
+    more epochs of smaller batches. Of any other source it takes the dataset to tell, as it depends
+    on the number of training pictures; a name or path is taken for one that has enough for `fast`.
     """
-    kind = source.kind if isinstance(source, Dataset) else str(source)
-    return "digits" if kind == "digits" else "fast"
+    if not isinstance(source, Dataset):
+        return "digits" if str(source) == "digits" else "fast"
+    if source.kind == "digits":
+        return "digits"
+    return "fast" if len(source.train) >= _ENOUGH else "lab-2"
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -138,11 +146,11 @@ def train(
 
     budget = _bytes(memory)
     seconds = None if time is None else parse_time(time)
+    unasked = recipe is None
     if isinstance(recipe, Recipe):
         recipe = recipe.overridden(overrides)
     else:
         recipe = load_recipe(recipe or default_recipe(source), overrides)
-    limit = None if seconds is None else TimeLimit.of(seconds, recipe, overrides)
     _check_model(recipe)
     stop = Stop()
     with stop.listening():
@@ -158,6 +166,10 @@ def train(
                 download_progress=download_progress,
                 search_progress=search_progress,
             )
+        if unasked and default_recipe(dataset) != recipe.name:
+            recipe = load_recipe(default_recipe(dataset), overrides)
+            _check_model(recipe)
+        limit = None if seconds is None else TimeLimit.of(seconds, recipe, overrides)
         _check_validation(recipe, dataset)
         run = Run(folder.Run.create(Path(out) if out is not None else None, recipe.name).path)
         with only_training_in(run.path):

@@ -124,7 +124,7 @@ RecipeOption = Annotated[
         "--recipe",
         "-r",
         metavar="RECIPE",
-        help="A recipe's name, or a .toml file; where left out, lab-2, or digits for digits.",
+        help="A recipe's name, or a .toml file; where left out, one that fits the source.",
         rich_help_panel=_RECIPE,
     ),
 ]
