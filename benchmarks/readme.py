@@ -1,9 +1,9 @@
-"""Put the measured tables into README.
+"""Put the measured tables into README and docs.
 
     python benchmarks/readme.py
 
 What stands between ``<!-- results/NAME.md -->`` and ``<!-- end -->`` becomes that file's text. A
-test checks that README shows what was measured.
+test checks that the pages show what was measured.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-README = FOLDER.parent / "README.md"
+PAGES = [FOLDER.parent / "README.md", *sorted((FOLDER.parent / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"(<!-- (results/\w+\.md) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -24,8 +24,9 @@ def filled(text: str) -> str:
 
 
 def main() -> None:
-    """Rewrite README."""
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    """Rewrite the pages."""
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
