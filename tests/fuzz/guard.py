@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.raw_unicode_escape  # noqa: F401 - the disassembler of pickles wants it for a text
 import os
 import sys
 import unicodedata  # noqa: F401 - Python's parser wants it at the first name beyond ASCII
