@@ -69,7 +69,8 @@ def by_stock_keras(run: Run, pixels: Any) -> NDArray[np.float32]:
 
 def test_a_run_leaves_every_file_of_its_description_and_no_other(run: Run) -> None:
     described = re.findall(r"^\| `([\w.]+)/?` \|", (DOCS / "runs.md").read_text(), re.MULTILINE)
-    assert len(described) == 14
+    assert len(described) == 15
+    described.remove("repeat.toml")  # there is none without a time budget
     assert {path.name for path in run.path.iterdir()} == set(described)
     assert run.damage is None
 

@@ -92,6 +92,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     run = folder / "runs" / "first"
     (folder / "digits").mkdir()  # is not what is meant by digits, then or later
     short = ["--rows", "60", "--test-rows", "40", "--epochs", "1"]
+    short += ["--set", "training.precision=float32"]  # as exports compute, on every processor
     process = subprocess.run(
         [*COMMAND, "train", "digits", "--recipe", "lab-1", *short, "--json", "--out", run],
         cwd=folder,

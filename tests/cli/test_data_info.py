@@ -123,17 +123,17 @@ def test_a_training_says_loudly_that_the_test_is_in_training(
     leaky: str, here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     recipe = load_recipe("lab-1")
-    _announce(open_dataset(leaky), recipe).close()
+    _announce(open_dataset(leaky), recipe, None).close()
     said = capfd.readouterr().err
     # Equal pictures are known without looking; the changed one is not yet.
     assert "LEAK: 1 test picture (8.3%) is in training too, as 1 duplicate" in said
     assert "--set data.drop_leaks=true" in said
     dataset = open_dataset(leaky, drop_leaks=True)
-    _announce(dataset, recipe).close()
+    _announce(dataset, recipe, None).close()
     said = capfd.readouterr().err
     assert "LEAK" not in said
     assert "left out 2 train pictures and 0 validation pictures that are duplicates" in said
-    _announce(open_dataset(leaky), recipe).close()
+    _announce(open_dataset(leaky), recipe, None).close()
     assert "LEAK: 2 test pictures (16.7%) are in training" in capfd.readouterr().err
-    _announce(open_dataset("digits"), recipe).close()
+    _announce(open_dataset("digits"), recipe, None).close()
     assert "LEAK" not in capfd.readouterr().err
