@@ -52,7 +52,8 @@ def keep(log: str) -> None:
     command = list(sys.argv)
     if found := _KILLS.search(log):
         same, kills, places, minutes = found.groups()
-        sys.argv = ["tests/faults/kill.py", "--kills", kills]
+        recipes = dict.fromkeys(re.findall(r"^ *\d+ of \d+: (\S+) ", log, re.MULTILINE))
+        sys.argv = ["tests/faults/kill.py", "--kills", kills, "--recipes", *recipes]
         measured: dict[str, Any] = {
             "same": int(same), "kills": int(kills), "places": places, "minutes": int(minutes)
         }  # fmt: skip
