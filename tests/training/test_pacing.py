@@ -146,13 +146,22 @@ def test_the_training_is_as_long_as_the_time_and_the_rate_comes_down(train: Trai
     assert outcome.of("plan", "planned_steps")[-1] == (outcome.computer.steps,)
 
 
-def test_it_is_repeated_to_the_bit_by_its_plans_at_another_speed(train: Train) -> None:
+def test_it_is_repeated_to_the_bit_by_its_plans_at_another_speed_and_across_a_stop(
+    train: Train, tmp_path: Path
+) -> None:
     slows = Computer(lambda step: 1.0 if step < 8 else 2.0)
     timed = train("run", seconds=25, computer=slows)
     assert len(timed.fitted.plans) > 2
-    repeated = train("again", repeat(timed.fitted), computer=Computer(lambda step: 7.0))
+    computer = Computer(lambda step: 7.0)
+    computer.act = lambda step: (
+        shutil.copytree(tmp_path / "again", tmp_path / "copy") if step == 12 else None
+    )
+    repeated = train("again", repeat(timed.fitted), computer=computer, kept=True)
     repeated.assert_same_bits(timed)
     assert repeated.fitted.epochs == timed.fitted.epochs
+    resumed = train("copy", repeat(timed.fitted), kept=True)
+    resumed.assert_same_bits(timed)
+    assert 0 < resumed.computer.steps < repeated.computer.steps
 
 
 def test_resumed_it_goes_on_with_its_plans_and_what_is_left_of_the_time(
@@ -169,17 +178,6 @@ def test_resumed_it_goes_on_with_its_plans_and_what_is_left_of_the_time(
     assert list(resumed.fitted.plans[: len(kept)]) == kept
     # The stop left no trace but in the plans: a training that follows them ends in the same bits.
     train("again", repeat(resumed.fitted)).assert_same_bits(resumed)
-
-
-def test_a_repetition_is_resumed_in_the_same_bits(train: Train, tmp_path: Path) -> None:
-    slows = Computer(lambda step: 1.0 if step < 8 else 2.0)
-    recipe = repeat(train("run", seconds=25, computer=slows).fitted)
-    computer = Computer()
-    computer.act = lambda step: (
-        shutil.copytree(tmp_path / "again", tmp_path / "copy") if step == 12 else None
-    )
-    whole = train("again", recipe, computer=computer, kept=True)
-    train("copy", recipe, kept=True).assert_same_bits(whole)
 
 
 def test_steps_alone_stretch_the_schedule_and_may_end_within_an_epoch(train: Train) -> None:
