@@ -28,7 +28,10 @@ from tenfold.training.time_budget import TimeBudgetError
 EVERY = CheckpointInterval(seconds=None, steps=1)
 RECIPE = load_recipe(
     "lab-1",
-    ["training.batch_size=16", "training.epochs=3", "seed=3", "augmentation.flip=random"],
+    [
+        *("training.batch_size=16", "training.epochs=3", "seed=3"),
+        *("augmentation.flip=random", "optimizer.name=adamw"),
+    ],
 )
 STEPS_PER_EPOCH = 3  # of 40 pictures
 
