@@ -100,7 +100,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Ou
     kept = tmp_path_factory.mktemp("kept")
     inputs = {name: 10 if name in ("hangs", "dies") else 30 for name in faulty.READERS}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(campaign, "HANG", 4)
+        patch.setattr(campaign, "HANG", 2)
         return kept, Campaign(kept, seed=5, jobs=1).run(inputs)
 
 
