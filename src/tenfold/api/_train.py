@@ -325,7 +325,7 @@ class _Training:
         return normalization
 
     def _network(self, normalization: Normalization) -> keras.Model:
-        from tenfold.models import build_network, whiten
+        from tenfold.models import STEM, build_network, whiten
         from tenfold.models.whitening import sample
 
         network = build_network(
@@ -335,9 +335,10 @@ class _Training:
             seed=self.recipe.seed,
             precision=self.origins.precision,
         )
-        train = self.dataset.train
-        pixels, _ = train.gather(sample(len(train)))
-        whiten(network, normalization.apply(pixels.astype(np.float32)))
+        if any(layer.name == STEM for layer in network.layers):
+            train = self.dataset.train
+            pixels, _ = train.gather(sample(len(train)))
+            whiten(network, normalization.apply(pixels.astype(np.float32)))
         return network
 
     def _portions(self, network: keras.Model, normalization: Normalization) -> Portions:
