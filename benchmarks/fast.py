@@ -93,7 +93,6 @@ def train_peer(arguments: argparse.Namespace, arrays: Path, seed: int) -> dict[s
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     if arguments.peer_steps:
         found["seconds"] = found["seconds_a_step"] * found["steps_of_all"]
-        del found["accuracy"], found["averaged_accuracy"]
     return found
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as tenfold does
 
 import keras
 import tensorflow as tf
