@@ -3,7 +3,8 @@
     python benchmarks/peer_airbench.py ARRAYS.npz [--epochs 8] [--seed 0] [--steps N]
 
 Prints one JSON object: seconds of training, its peak memory, and, unless it was cut short after N
-steps, test accuracy plain and averaged over six views. Needs ``torch`` (2.13 was measured), which is no dependency of Tenfold.
+steps, test accuracy plain and averaged over six views. Needs ``torch`` (2.13 was measured), which
+is no dependency of Tenfold.
 
 Facts (Jordan, 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", and its Muon variant): a 2x2
 convolution with 24 frozen whitening filters and a bias trained for three epochs; three groups of

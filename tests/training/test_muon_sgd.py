@@ -13,7 +13,10 @@ from tenfold.training.muon_sgd import MuonSGD, orthogonalized
 from tenfold.training.optimizers import build_optimizer
 
 STEPS = 8
-RECIPE = load_recipe("fast", ["training.batch_size=10", "optimizer.momentum=0.7"])
+RECIPE = load_recipe(
+    "fast",
+    ["training.batch_size=10", "optimizer.momentum=0.7", "optimizer.stem_share=0.375"],
+)
 
 
 def variables() -> list[Any]:
