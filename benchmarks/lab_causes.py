@@ -102,7 +102,9 @@ def _by_the_labs_loop(source: Path, seed: int, settings: dict[str, Any], _: Path
     loop = str(Path(__file__).with_name("lab_loop.py"))
     command = [sys.executable, loop, str(source), f"--steps={settings['most_steps']}"]
     command += [f"--set={text}" for text in (*settings["overrides"], f"seed={seed}")]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    # The lab's TensorFlow was left to itself; Tenfold, imported here, has switched oneDNN on.
+    environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -76,6 +76,8 @@ def run_tenfold(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def train_stock(source: str, rows: int, epochs: int) -> dict[str, Any]:
     """Train network 2 as a good tutorial does, and measure it as Tenfold measures itself."""
+    # Tenfold switches oneDNN on everywhere, and `report` has imported it; a tutorial does not.
+    os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
     import keras
     import numpy as np
     from keras import layers
