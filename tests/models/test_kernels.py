@@ -25,6 +25,25 @@ def test_max_pooling(shape: tuple[int, ...], dtype: tf.DType) -> None:
     np.testing.assert_array_equal(tape.gradient(total, x), tape.gradient(stock_total, x))
 
 
+@pytest.mark.parametrize("shape", [(2, 4, 6, 3), (3, 5, 5, 2), (1, 1, 2, 1)])
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_convolution(shape: tuple[int, ...], size: int) -> None:
+    random = np.random.default_rng(0)
+    # Small whole numbers, so that sums are exact in whatever order.
+    x = tf.constant(random.integers(-3, 4, shape), tf.float32)
+    kernel = tf.constant(random.integers(-3, 4, (size, size, shape[-1], 4)), tf.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch((x, kernel))
+        ours, stock = kernels.conv2d(x, kernel), tf.nn.conv2d(x, kernel, 1, "SAME")
+        weights = tf.constant(random.integers(-3, 4, stock.shape), tf.float32)
+        total, stock_total = tf.reduce_sum(ours * weights), tf.reduce_sum(stock * weights)
+    np.testing.assert_array_equal(ours, stock)
+    for own, expected in zip(
+        tape.gradient(total, (x, kernel)), tape.gradient(stock_total, (x, kernel)), strict=True
+    ):
+        np.testing.assert_array_equal(own, expected)
+
+
 def test_hard_silu() -> None:
     x = tf.constant(np.linspace(-5, 5, 1000), tf.float32)  # not at -3 and 3, where it has a kink
     with tf.GradientTape(persistent=True) as tape:
