@@ -27,15 +27,16 @@ def test_max_pooling(shape: tuple[int, ...], dtype: tf.DType) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 4, 6, 3), (3, 5, 5, 2), (1, 1, 2, 1)])
 @pytest.mark.parametrize("size", [1, 3, 5])
-def test_convolution(shape: tuple[int, ...], size: int) -> None:
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
+def test_convolution(shape: tuple[int, ...], size: int, dtype: tf.DType) -> None:
     random = np.random.default_rng(0)
-    # Small whole numbers, so that sums are exact in whatever order.
-    x = tf.constant(random.integers(-3, 4, shape), tf.float32)
-    kernel = tf.constant(random.integers(-3, 4, (size, size, shape[-1], 4)), tf.float32)
+    # Whole numbers, so small that sums are exact in whatever order and in eight bits.
+    x = tf.constant(random.integers(-1, 2, shape), dtype)
+    kernel = tf.constant(random.integers(-1, 2, (size, size, shape[-1], 4)), dtype)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch((x, kernel))
         ours, stock = kernels.conv2d(x, kernel), tf.nn.conv2d(x, kernel, 1, "SAME")
-        weights = tf.constant(random.integers(-3, 4, stock.shape), tf.float32)
+        weights = tf.constant(random.integers(-1, 2, stock.shape), dtype)
         total, stock_total = tf.reduce_sum(ours * weights), tf.reduce_sum(stock * weights)
     np.testing.assert_array_equal(ours, stock)
     for own, expected in zip(
