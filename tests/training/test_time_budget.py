@@ -55,7 +55,7 @@ class Simulated:
             used,
             building=self.setup / 2,
             validation=self.validation,
-            finishing=self.finishing / 2,
+            finishing=self.finishing / 1.5,
             step=done,
         )
         while True:

@@ -24,17 +24,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tenfold.models import kernels
+from tenfold.models import kernels, small_maps
 from tenfold.models.graph_forward import batch_norm, is_fusible
 
 # oneDNN's convolution kernels work on blocks of channels; fewer are slow, so they are padded to it.
 _CHANNEL_BLOCK = 16
 # Above this, a convolution is fast as it is, and its block form would only add operations.
 _FEW_CHANNELS = 4
-# In pictures no larger, with channels no fewer, the gradient of a convolution's kernel takes less
-# time as a product of matrices.
-_SMALL_SIDE = 8
-_MANY_CHANNELS = 128
 _NEVER_DECREASING = ("relu", "selu")
 
 
@@ -65,12 +61,10 @@ def forward(network: keras.Model, x: Any, *, training: bool, last: str) -> Any:
             x = _conv_then_pool(layer, x)
             position += 2
             continue
-        if type(layer) is keras.layers.Conv2D and layer.use_bias and _is_plain(layer):
+        if type(layer) is keras.layers.Conv2D and _is_plain(layer):
             x = _conv(layer, x)
-        elif type(layer) is keras.layers.Conv2D and _has_small_maps(layer, x):
-            x = kernels.conv2d(
-                *(tf.cast(value, layer.compute_dtype) for value in (x, layer.kernel))
-            )
+        elif small_maps.has_small_maps(layer, x):
+            x = small_maps.convolution(layer, x)
         elif type(layer) is keras.layers.MaxPooling2D and _is_plain_pool(layer):
             x = kernels.max_pool(x)
         elif type(layer) is keras.layers.Activation and layer.activation.__name__ == "hard_silu":
@@ -95,18 +89,7 @@ def _is_plain(conv: keras.Layer) -> bool:
         and conv.dilation_rate == (1, 1)
         and conv.groups == 1
         and conv.padding == "same"
-    )
-
-
-def _has_small_maps(conv: keras.Layer, x: Any) -> bool:
-    """Whether its kernel's gradient is found fastest by a product of matrices, as measured."""
-    return (
-        _is_plain(conv)
-        and not conv.use_bias
-        and conv.activation is keras.activations.linear
-        and conv.compute_dtype == "bfloat16"
-        and max(x.shape[1:3]) <= _SMALL_SIDE
-        and min(x.shape[-1], conv.filters) >= _MANY_CHANNELS
+        and conv.use_bias
     )
 
 
@@ -120,7 +103,6 @@ def _fits_blocks(conv: keras.Layer, pool: keras.Layer, x: Any) -> bool:
     return (
         type(conv) is keras.layers.Conv2D
         and _is_plain(conv)
-        and conv.use_bias
         and conv.kernel_size[0] % 4 == 1  # so that half the kernel is a whole number of blocks
         and conv.activation.__name__ in _NEVER_DECREASING
         and x.shape[-1] <= _FEW_CHANNELS

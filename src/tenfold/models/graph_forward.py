@@ -2,9 +2,10 @@
 
 Stock Keras composes batch normalization of a dozen operations, each of which goes through the whole
 tensor, and as many again for the gradient. TensorFlow has one operation for each way, in float32
-and in bfloat16, with the same outputs and gradients; the moving statistics are Keras's too. All
-other layers are left to Keras: computing the gradients of a convolution as convolutions, as
-`tenfold.models.fast` does, takes more time where kernels are 3x3, not less.
+and in bfloat16, with the same outputs and gradients; the moving statistics are Keras's too. Small
+convolutions have a gradient of their own, see `tenfold.models.small_maps`. All other layers are
+left to Keras: computing the gradients of a convolution as convolutions, as `tenfold.models.fast`
+does, takes more time where kernels are 3x3, not less.
 
 This module is TensorFlow only.
 """
@@ -18,6 +19,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+
+from tenfold.models import small_maps
 
 
 def graph_forward(network: keras.Model, last: str) -> Callable[[Any, bool], Any]:
@@ -41,6 +44,8 @@ def graph_forward(network: keras.Model, last: str) -> Callable[[Any, bool], Any]
 def _compute(layer: keras.Layer, training: bool, /, *inputs: Any, **settings: Any) -> Any:
     if settings.get("mask") is None and is_fusible(layer, *inputs):
         return batch_norm(layer, training and layer.trainable, *inputs)
+    if small_maps.has_small_maps(layer, *inputs):
+        return small_maps.convolution(layer, *inputs)
     if "training" in inspect.signature(layer.call).parameters:
         settings["training"] = training
     return layer(*inputs, **settings)

@@ -36,11 +36,17 @@ _COPIES = 16
 """Times that a picture's activations are in memory during a step, at the very most: what the layers
 give, its gradient, and what kernels and their gradients rearrange."""
 
+_PLENTY = 3
+"""A picture certainly takes no more than so many times what is known of it."""
+
 _AFTER_TRAINING = 200 * _MB
 """For what follows the training steps: the test, the saved model, the curves."""
 
 _NOISE = 0.05
 """Share of the budget by which a long training may exceed a short measurement."""
+
+_BUILT_AGAIN = 60 * _MB
+"""For the graphs of the training itself: those that were measured are not all given back."""
 
 
 def default_budget() -> int:
@@ -79,23 +85,25 @@ def choose_portions(
     if _at_most(network, dataset, batch) <= budget - resident():
         return whole
     trial = _Trial(network, recipe, dataset, normalization)
-    usable = int(budget * (1 - _NOISE))
+    usable = int(budget * (1 - _NOISE)) - _BUILT_AGAIN
     before = resident()
     try:
         sizes = [batch]
         while sizes[0] > _FEWEST:
             sizes.insert(0, -(-sizes[0] // 2))
         at_a_time, least = _largest(sizes, trial.train, usable, _of_a_picture(network))
-        most = min(EVALUATION, len(dataset.train))
-        sizes = [most]
-        while sizes[0] > at_a_time:
-            sizes.insert(0, -(-sizes[0] // 2))
-        evaluated, least_to_evaluate = _largest(sizes, trial.evaluate, usable, 0)
+        most = evaluated = min(EVALUATION, len(dataset.train))
+        least_to_evaluate = 0
+        if most > at_a_time:  # else it takes less than training does
+            sizes = [most]
+            while sizes[0] > at_a_time:
+                sizes.insert(0, -(-sizes[0] // 2))
+            evaluated, least_to_evaluate = _largest(sizes, trial.evaluate, usable, 0)
     finally:
         trial.undo()
     least = max(least, least_to_evaluate, before + _AFTER_TRAINING)
     if least > usable:
-        needed = math.ceil(least / (1 - _NOISE) / (10 * _MB)) * 10
+        needed = math.ceil((least + _BUILT_AGAIN) / (1 - _NOISE) / (10 * _MB)) * 10
         raise RecipeError(
             f"training {recipe.name} on {dataset.source} does not fit {budget / _MB:,.0f} MB, even "
             f"with {min(_FEWEST, batch)} pictures at a time; it would with --memory {needed}MB"
@@ -167,7 +175,10 @@ def _largest(
         before, peak = peak, measure(size)
         if peak > usable:
             break
+        added = max(_PLENTY * (peak - before) / (size - fits), _PLENTY * of_a_picture)
         fits = size
+        if peak + added * (sizes[-1] - size) <= usable:
+            return sizes[-1], least  # certainly: large batches take long to measure
     return fits, least
 
 
@@ -182,14 +193,10 @@ def _of_a_picture(network: keras.Model) -> int:
 
 def _at_most(network: keras.Model, dataset: Dataset, batch: int) -> int:
     """Bytes that a training adds to the process, generously."""
-    values = sum(
-        math.prod(tensor.shape[1:])
-        for layer in network.layers
-        for tensor in keras.tree.flatten(layer.output)
-    )
     weights = sum(math.prod(variable.shape) for variable in network.variables)
     pictures = max(batch, EVALUATION // 4)  # an evaluation keeps a layer or two at a time
-    return int(4 * (_COPIES * values * pictures + 8 * weights)) + _AFTER_TRAINING
+    activations = _COPIES // 2 * _of_a_picture(network) * pictures
+    return int(activations + 4 * 8 * weights) + _AFTER_TRAINING
 
 
 class _Trial:

@@ -45,7 +45,7 @@ the schedule cut off; `_MARGIN` bears half of it."""
 _LEAST_STEPS = 10
 """Fewer than these are no training."""
 _FINISHING_AS_BUILDING = 1.5
-_EVALUATION = 2.0
+_EVALUATION = 1.5
 """The time after the last validation, in which other graphs are built, files written and the report
 made: so many times what building the first step took, and, for each picture of the final
 evaluations, so many times what it takes in a validation."""
