@@ -69,6 +69,14 @@ def _draw(name: str, recipe: str, measured: dict[str, list[dict[str, Any]]]) -> 
     below = [accuracy - low for accuracy, (low, _) in zip(accuracies, bounds, strict=True)]
     above = [high - accuracy for accuracy, (_, high) in zip(accuracies, bounds, strict=True)]
     axes.errorbar(minutes, accuracies, (below, above), marker="o", capsize=3, linestyle="none")
+    means = [
+        (
+            results[0]["time_budget"]["seconds"] / 60,
+            100 * statistics.mean(result["test"]["accuracy"] for result in results),
+        )
+        for results in measured.values()
+    ]
+    axes.plot(*zip(*means, strict=True), color="C0", alpha=0.5)
     axes.set_xscale("log")
     axes.set_xticks(sorted(set(minutes)), [f"{minute:g}" for minute in sorted(set(minutes))])
     axes.minorticks_off()
