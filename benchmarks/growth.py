@@ -1,8 +1,8 @@
-"""Peak memory of a training when the training split grows: the same pictures once and ten times.
+"""Time and peak memory of an epoch when the training split grows: the same pictures, repeated.
 
-    python benchmarks/growth.py [SOURCE] [--times 10] [--recipe lab-2]
+    python benchmarks/growth.py [SOURCE] [--times 1 2 10] [--recipe lab-2]
 
-Trains one epoch on each. The ten-fold source is an .npz file of the same pictures repeated, written
+Trains one epoch on each. The sources are .npz files of the same pictures, that many times, written
 and read in blocks. Preparation happens beforehand in a process of its own, and is measured too.
 """
 
@@ -29,7 +29,7 @@ def main() -> None:
     """Write the sources, train on each, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("source", nargs="?", default=str(report.PICTURES))
-    parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--times", type=int, nargs="+", default=[1, 2, 10])
     parser.add_argument("--recipe", default="lab-2")
     parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -40,7 +40,7 @@ def main() -> None:
     dataset = open_dataset(arguments.source, validation=0.0)
     measured: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for times in (1, arguments.times):
+        for times in arguments.times:
             path = Path(folder) / f"{times}.npz"
             write_repeated(dataset, path, times)
             command = [sys.executable, __file__, "--prepare", str(path)]
@@ -57,6 +57,7 @@ def main() -> None:
                     "pictures": len(dataset.train) * times,
                     "preparing_peak_memory_bytes": json.loads(preparing),
                     "peak_memory_bytes": result["peak_memory_bytes"],
+                    "seconds": result["seconds"],
                     "images_per_second": result["images_per_second"],
                 }
             )
@@ -64,13 +65,16 @@ def main() -> None:
     rows = [
         [
             f"{one['pictures']:,}",
+            f"{one['seconds']:,.0f}",
+            f"{1e3 * one['seconds'] / one['pictures']:.2f}",
             f"{one['peak_memory_bytes'] / 1e6:,.0f}",
             f"{one['peak_memory_bytes'] / first - 1:+.1%}",
             f"{one['preparing_peak_memory_bytes'] / 1e6:,.0f}",
         ]
         for one in measured
     ]
-    titles = ["training pictures", "peak memory, MB", "growth", "preparing, MB"]
+    titles = ["training pictures", "seconds", "ms a picture"]
+    titles += ["peak memory, MB", "growth", "preparing, MB"]
     report.save("growth", report.table(titles, rows), measured)
 
 

@@ -40,7 +40,7 @@ def save(name: str, markdown: str, measured: Any) -> None:
     """Write and print what was measured, and where."""
     computer = machine.describe()
     facts = {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", *map(_as_elsewhere, sys.argv)]),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "--short", "HEAD"),
         "clean": not _git("status", "--porcelain", "--", "src"),
@@ -61,6 +61,11 @@ def save(name: str, markdown: str, measured: Any) -> None:
 def load(name: str) -> dict[str, Any]:
     """What `save` wrote."""
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def _as_elsewhere(argument: str) -> str:
+    """An argument without the folders of this machine: paths here say nothing to others."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
 
 
 def _git(*arguments: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tenfold.models import build_network
+from tenfold.models import build_network, kernels
 from tenfold.models.forward import forward_function
 from tenfold.models.graph_forward import graph_forward
 from tenfold.recipe import ModelSection
@@ -139,3 +139,32 @@ def test_dropout_acts_in_training_only_and_layers_may_be_shared() -> None:
     np.testing.assert_array_equal(predicted, network(pictures, training=False))
     np.testing.assert_allclose(predicted[..., :3], predicted[..., 3:])
     assert 0.2 < float(tf.reduce_mean(tf.cast(trained[..., :3] == 0, tf.float32))) < 0.8
+
+
+@pytest.mark.parametrize(
+    ("side", "channels", "policy", "own"),
+    [
+        (8, 128, "mixed_bfloat16", 1),
+        (9, 128, "mixed_bfloat16", 0),
+        (8, 127, "mixed_bfloat16", 0),
+        (8, 128, "float32", 0),
+    ],
+)
+def test_small_convolutions_in_bfloat16_have_a_gradient_of_their_own(
+    side: int, channels: int, policy: str, own: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = keras.Input((side, side, channels))
+    layer = keras.layers.Conv2D(128, 3, padding="same", use_bias=False, dtype=policy, name="conv")
+    network = keras.Model(inputs, layer(inputs))
+    x = tf.random.stateless_normal((2, side, side, channels), (0, 1))
+    convolutions = []
+    stock = kernels.conv2d
+
+    def counting(x: Any, kernel: Any) -> Any:
+        convolutions.append(x.shape)
+        return stock(x, kernel)
+
+    monkeypatch.setattr(kernels, "conv2d", counting)
+    found = graph_forward(network, "conv")(x, True)
+    assert len(convolutions) == own
+    np.testing.assert_array_equal(found, network(x))

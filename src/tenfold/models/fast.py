@@ -61,7 +61,7 @@ def forward(network: keras.Model, x: Any, *, training: bool, last: str) -> Any:
             x = _conv_then_pool(layer, x)
             position += 2
             continue
-        if type(layer) is keras.layers.Conv2D and _is_plain(layer):
+        if kernels.is_same_convolution(layer) and layer.use_bias:
             x = _conv(layer, x)
         elif small_maps.has_small_maps(layer, x):
             x = small_maps.convolution(layer, x)
@@ -79,20 +79,6 @@ def forward(network: keras.Model, x: Any, *, training: bool, last: str) -> Any:
     return x
 
 
-def _is_plain(conv: keras.Layer) -> bool:
-    """Stride 1, same padding, an odd square kernel, no groups, no dilation."""
-    height, width = conv.kernel_size
-    return bool(
-        height == width
-        and height % 2 == 1
-        and conv.strides == (1, 1)
-        and conv.dilation_rate == (1, 1)
-        and conv.groups == 1
-        and conv.padding == "same"
-        and conv.use_bias
-    )
-
-
 def _is_plain_pool(pool: keras.Layer) -> bool:
     """Of 2x2 pixels that do not overlap; what is left over at the edges is left out."""
     return bool(pool.pool_size == (2, 2) and pool.strides == (2, 2) and pool.padding == "valid")
@@ -101,8 +87,8 @@ def _is_plain_pool(pool: keras.Layer) -> bool:
 def _fits_blocks(conv: keras.Layer, pool: keras.Layer, x: Any) -> bool:
     """Whether the two layers can be computed together on 2x2 blocks."""
     return (
-        type(conv) is keras.layers.Conv2D
-        and _is_plain(conv)
+        kernels.is_same_convolution(conv)
+        and conv.use_bias
         and conv.kernel_size[0] % 4 == 1  # so that half the kernel is a whole number of blocks
         and conv.activation.__name__ in _NEVER_DECREASING
         and x.shape[-1] <= _FEW_CHANNELS

@@ -1,4 +1,4 @@
-"""Layers that TensorFlow's CPU kernels compute slowly, in fewer passes over memory.
+"""Layers that TensorFlow's CPU kernels compute slowly or in much memory, in another way.
 
 XLA makes one loop of each function, forwards and backwards. The values are those of the stock
 layers; where equal maxima share a window, the gradient goes to the first of them, as in stock.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -83,6 +84,19 @@ def _max_pool_gradient(place: Any, upstream: Any, height: int, width: int) -> An
 
     is_largest = of_each_value(place) == own_place[None, :, :, None]
     return tf.where(is_largest, of_each_value(upstream), tf.zeros((), upstream.dtype))
+
+
+def is_same_convolution(layer: keras.Layer) -> bool:
+    """Whether a layer is a convolution as `conv2d` computes it, but for bias and activation."""
+    return (
+        type(layer) is keras.layers.Conv2D
+        and len(set(layer.kernel_size)) == 1
+        and layer.kernel_size[0] % 2 == 1
+        and layer.strides == (1, 1)
+        and layer.dilation_rate == (1, 1)
+        and layer.groups == 1
+        and layer.padding == "same"
+    )
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]

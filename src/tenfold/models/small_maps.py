@@ -20,13 +20,9 @@ _FEWEST_CHANNELS = 128
 def has_small_maps(layer: keras.Layer, *inputs: Any) -> bool:
     """Whether the faster way computes what the layer does, and is faster."""
     return (
-        type(layer) is keras.layers.Conv2D
+        kernels.is_same_convolution(layer)
         and layer.compute_dtype == "bfloat16"
         and layer.kernel_size == (3, 3)
-        and layer.strides == (1, 1)
-        and layer.dilation_rate == (1, 1)
-        and layer.groups == 1
-        and layer.padding == "same"
         and not layer.use_bias
         and layer.activation is keras.activations.linear
         and all(max(x.shape[1:3]) <= _LARGEST_SIDE for x in inputs)
